@@ -1,0 +1,120 @@
+"""`gateway device`: what the devices have sent."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gateway.cli.output import (
+    Format,
+    FormatOption,
+    cell,
+    print_fields,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    time_text,
+)
+from gateway.model import JsonValue
+from gateway.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.storage.device_view import DeviceDetails, DeviceSummary, DeviceView, Sample
+
+app = typer.Typer(help="Devices and assets, and what they have sent.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    search: Annotated[str, typer.Option(help="Only those whose name contains this")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Most to list")] = 1000,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """List devices and assets."""
+    devices = _view().devices(search=search, limit=limit + 1)
+    if len(devices) > limit:
+        print_note(f"hint: only the first {limit} are listed; --limit lists more, --search fewer")
+        devices = devices[:limit]
+    if format is Format.JSON:
+        print_json([_summary_json(device) for device in devices])
+        return
+    print_table(
+        ("name", "kind", "type", "first seen", "last seen"),
+        ((d.name, d.kind, d.type, time_text(d.first_seen_ts), time_text(d.last_seen_ts)) for d in devices),
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The device's name")],
+    asset: Annotated[bool, typer.Option("--asset", help="NAME is an asset's")] = False,
+    history: Annotated[str | None, typer.Option(metavar="KEY", help="Also the samples of this telemetry key")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most samples of --history; the newest stay")] = 10_000,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Show a device: its attributes and the latest value of each telemetry key."""
+    kind: Literal["device", "asset"] = "asset" if asset else "device"
+    view = _view()
+    details = view.device(name, kind=kind)
+    samples = None
+    if history is not None:
+        samples = view.history(name, history, kind=kind, start_ms=None, end_ms=None, limit=limit)
+    if format is Format.JSON:
+        shape = _summary_json(details) | {
+            "attributes": _values_json(details.attributes),
+            "telemetry": _values_json(details.telemetry),
+        }
+        if samples is not None:
+            shape["history"] = [_sample_json(sample) for sample in samples]
+        print_json(shape)
+        return
+    _print_details(details)
+    if samples is not None:
+        print_line()
+        print_table((history or "", "time"), ((cell(s.value), time_text(s.ts)) for s in samples))
+
+
+def _view() -> "DeviceView":
+    settings = load_settings()
+    from gateway.storage.device_view import DeviceView
+
+    return DeviceView(settings.gateway_data_dir)
+
+
+def _print_details(details: "DeviceDetails") -> None:
+    print_fields(
+        {
+            "name": details.name,
+            "kind": details.kind,
+            "type": details.type,
+            "customer": details.customer or "",
+            "group": details.group or "",
+            "principal": details.principal or "",
+            "first seen": time_text(details.first_seen_ts),
+            "last seen": time_text(details.last_seen_ts),
+        }
+    )
+    for title, values in (("attribute", details.attributes), ("telemetry", details.telemetry)):
+        if values:
+            print_line()
+            print_table((title, "value", "time"), ((k, cell(s.value), time_text(s.ts)) for k, s in values.items()))
+
+
+def _summary_json(device: "DeviceSummary | DeviceDetails") -> dict[str, JsonValue]:
+    return {
+        "name": device.name,
+        "kind": device.kind,
+        "type": device.type,
+        "first_seen_ts": device.first_seen_ts,
+        "last_seen_ts": device.last_seen_ts,
+    }
+
+
+def _values_json(values: "Mapping[str, Sample]") -> dict[str, JsonValue]:
+    return {key: _sample_json(sample) for key, sample in values.items()}
+
+
+def _sample_json(sample: "Sample") -> dict[str, JsonValue]:
+    return {"ts": sample.ts, "value": sample.value}

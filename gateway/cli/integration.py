@@ -1,0 +1,214 @@
+"""`gateway integration`: the ways in for devices."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import uuid4
+
+import typer
+
+from gateway.cli.inputs import parse_metadata
+from gateway.cli.output import Format, FormatOption, print_fields, print_json, print_line, print_table
+from gateway.integrations.endpoints import check_integration, endpoint_urls
+from gateway.model import IdentityBinding, Integration, JsonValue, SecurityMode
+from gateway.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from gateway.storage.catalogue import Catalogue
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Integrations: the ways in for devices.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The integration's name")]
+ConverterHelp = "Name of its uplink converter"
+SecurityModeHelp = "Which listeners take its uplinks"
+PathPrefixHelp = "Path before /i/ROUTING_KEY, such as api/v2"
+MetadataHelp = "KEY=VALUE that its converter gets with each uplink; may be repeated"
+IdentityBindingHelp = "name: a DTLS client may write only the device that bears its identity's name"
+
+SAMPLE_PAYLOAD = "SN-001,default,temperature,25.7,humidity,69"
+"""ThingsBoard's tutorial payload, for the commands that are shown ready-made."""
+
+
+@app.command()
+def create(
+    name: Name,
+    converter: Annotated[str, typer.Option(help=ConverterHelp)],
+    security_mode: Annotated[
+        SecurityMode, typer.Option(help=SecurityModeHelp, case_sensitive=False)
+    ] = SecurityMode.NO_SECURE,
+    path_prefix: Annotated[str, typer.Option(help=PathPrefixHelp)] = "",
+    routing_key: Annotated[
+        str | None, typer.Option(help="Last segment of its endpoint", show_default="a new UUID")
+    ] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help=MetadataHelp)] = None,
+    identity_binding: Annotated[IdentityBinding, typer.Option(help=IdentityBindingHelp)] = IdentityBinding.NONE,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Create it, but take no uplinks yet")] = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Create an integration; a running gateway serves it within a second."""
+    settings = load_settings()
+    integration = Integration(
+        name=name,
+        converter=converter,
+        routing_key=str(uuid4()) if routing_key is None else routing_key,
+        enabled=not disabled,
+        security_mode=security_mode,
+        path_prefix=path_prefix,
+        metadata=parse_metadata(metadata or []),
+        identity_binding=identity_binding,
+    )
+    check_integration(integration, settings)
+    with open_catalogue(settings) as catalogue:
+        catalogue.add_integration(integration)
+    _print_changed(integration, settings, format, "created")
+
+
+@app.command("list")
+def list_(format: FormatOption = Format.TABLE) -> None:
+    """List all integrations."""
+    settings = load_settings()
+    with open_catalogue(settings) as catalogue:
+        integrations = catalogue.integrations()
+    if format is Format.JSON:
+        print_json([as_json(integration, settings) for integration in integrations])
+        return
+    print_table(
+        ("name", "enabled", "security mode", "converter", "endpoints"),
+        (
+            (i.name, _yes_no(i.enabled), i.security_mode, i.converter, " ".join(endpoint_urls(i, settings)))
+            for i in integrations
+        ),
+    )
+
+
+@app.command()
+def show(name: Name, format: FormatOption = Format.TABLE) -> None:
+    """Show one integration and its endpoint URLs."""
+    settings = load_settings()
+    with open_catalogue(settings) as catalogue:
+        integration = catalogue.integration(name)
+    if format is Format.JSON:
+        print_json(as_json(integration, settings))
+        return
+    urls = endpoint_urls(integration, settings)
+    fields = {
+        "name": integration.name,
+        "enabled": _yes_no(integration.enabled),
+        "security mode": integration.security_mode,
+        "routing key": integration.routing_key,
+        "path prefix": integration.path_prefix,
+        "converter": integration.converter,
+        "identity binding": integration.identity_binding,
+        "metadata": ", ".join(f"{key}={value}" for key, value in integration.metadata.items()),
+    }
+    print_fields(fields | {"endpoint" if n == 0 else f"endpoint {n + 1}": url for n, url in enumerate(urls)})
+
+
+@app.command()
+def update(
+    name: Name,
+    new_name: Annotated[str | None, typer.Option("--name", help="Give it another name")] = None,
+    converter: Annotated[str | None, typer.Option(help=ConverterHelp)] = None,
+    security_mode: Annotated[SecurityMode | None, typer.Option(help=SecurityModeHelp, case_sensitive=False)] = None,
+    path_prefix: Annotated[str | None, typer.Option(help=f'{PathPrefixHelp}; "" for none')] = None,
+    routing_key: Annotated[str | None, typer.Option(help="Last segment of its endpoint")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help=f"{MetadataHelp}; other keys stay")] = None,
+    remove_metadata: Annotated[list[str] | None, typer.Option(help="KEY to drop; may be repeated")] = None,
+    identity_binding: Annotated[IdentityBinding | None, typer.Option(help=IdentityBindingHelp)] = None,
+    enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it takes uplinks")] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Change what is given, and leave the rest; a running gateway follows within a second."""
+    settings = load_settings()
+    with open_catalogue(settings) as catalogue:
+        old = catalogue.integration(name)
+        pairs = {key: value for key, value in old.metadata.items() if key not in (remove_metadata or [])}
+        integration = Integration(
+            name=_given(new_name, old.name),
+            converter=_given(converter, old.converter),
+            routing_key=_given(routing_key, old.routing_key),
+            enabled=_given(enabled, old.enabled),
+            security_mode=_given(security_mode, old.security_mode),
+            path_prefix=_given(path_prefix, old.path_prefix),
+            metadata=pairs | parse_metadata(metadata or []),
+            identity_binding=_given(identity_binding, old.identity_binding),
+        )
+        check_integration(integration, settings)
+        catalogue.update_integration(name, integration)
+    _print_changed(integration, settings, format, "updated")
+
+
+@app.command()
+def enable(name: Name) -> None:
+    """Take uplinks again."""
+    settings = load_settings()
+    with open_catalogue(settings) as catalogue:
+        integration = replace(catalogue.integration(name), enabled=True)
+        check_integration(integration, settings)
+        catalogue.update_integration(name, integration)
+    print_line(f'Integration "{name}" is enabled.')
+
+
+@app.command()
+def disable(name: Name) -> None:
+    """Take no more uplinks: its endpoint is not found until it is enabled again."""
+    with open_catalogue(load_settings()) as catalogue:
+        # Not checked: switching off must work for what the settings no longer allow.
+        catalogue.update_integration(name, replace(catalogue.integration(name), enabled=False))
+    print_line(f'Integration "{name}" is disabled.')
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Delete an integration; its devices and their data stay."""
+    with open_catalogue(load_settings()) as catalogue:
+        catalogue.remove_integration(name)
+    print_line(f'Integration "{name}" is deleted.')
+
+
+def open_catalogue(settings: Settings) -> "Catalogue":
+    """The catalogue of the data directory; raises ConfigurationError where it can't be opened."""
+    from gateway.storage.catalogue import Catalogue
+
+    return Catalogue(settings.gateway_data_dir)
+
+
+def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue]:
+    """The shape that scripts rely on."""
+    return {
+        "name": integration.name,
+        "enabled": integration.enabled,
+        "security_mode": integration.security_mode.value,
+        "routing_key": integration.routing_key,
+        "path_prefix": integration.path_prefix,
+        "converter": integration.converter,
+        "metadata": dict(integration.metadata),
+        "endpoints": endpoint_urls(integration, settings),
+    }
+
+
+def _print_changed(integration: Integration, settings: Settings, format: Format, verb: str) -> None:
+    if format is Format.JSON:
+        print_json(as_json(integration, settings))
+        return
+    urls = endpoint_urls(integration, settings)
+    state = "" if integration.enabled else ", disabled"
+    print_line(f'Integration "{integration.name}" is {verb}{state}. Devices POST or PUT to')
+    for url in urls:
+        print_line(f"  {url}")
+    print_line("Try it:")
+    for url in urls:
+        if url.startswith("coaps:"):
+            print_line(f"  coap-client-openssl -m post -u IDENTITY -k KEY -e '{SAMPLE_PAYLOAD}' {url}")
+        else:
+            print_line(f"  coap-client-notls -m post -e '{SAMPLE_PAYLOAD}' {url}")
+            print_line(f"  gateway send {url} --text '{SAMPLE_PAYLOAD}'")
+
+
+def _given(new: T | None, old: T) -> T:
+    return old if new is None else new
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"

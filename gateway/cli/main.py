@@ -1,0 +1,78 @@
+"""The command `gateway`: its nouns, and what becomes of an error."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from gateway import __version__
+from gateway.cli import check, converter, device, integration, send, serve, settings
+from gateway.cli.output import print_error
+from gateway.errors import GatewayError
+
+app = typer.Typer(
+    name="gateway",
+    help="A secure CoAP gateway: uplinks are converted, stored durably and only then acknowledged.",
+    no_args_is_help=True,
+    # Plain help and plain errors: a box around an error breaks its lines, and then no script finds them.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("check")(check.check)
+app.command("settings")(settings.settings)
+app.add_typer(integration.app, name="integration")
+app.add_typer(converter.app, name="converter")
+app.add_typer(device.app, name="device")
+app.command("send")(send.send)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name; the process's own where None).
+
+    Returns the exit code: 0 done, 1 failed, 2 usage, 78 bad configuration. A GatewayError becomes lines on
+    standard error, never a stack trace.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that lacks a character must not turn an answer into a stack trace.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`| head`). What is left must not be written once more when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        get_command(app).main(args=arguments, prog_name="gateway")
+    except GatewayError as error:
+        print_error(error)
+        return error.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

@@ -1,0 +1,391 @@
+"""A CoAP server endpoint without I/O: datagrams in, requests to a callable, datagrams out.
+
+The express lane answers the one hot shape, a POST or PUT without block-wise transfer, in a few microseconds. What it
+does not know goes through `_examine`, which follows RFC 7252 step by step, and from there, where it takes more than one
+message, to the bridge (aiocoap). Both lanes share one memory of exchanges and end in the same handler.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+from gateway.coap.codec import (
+    Message,
+    MessageFormatError,
+    Option,
+    OptionNumber,
+    Type,
+    decode_uint,
+    diagnostic_payload,
+    encode_message,
+    encode_uint,
+    is_well_formed,
+    parse_message,
+    unacceptable_option,
+)
+from gateway.coap.exchanges import UNANSWERED, ExchangeKey, Exchanges
+from gateway.errors import BadRequestError, GatewayError
+from gateway.metrics import DATAGRAMS_DROPPED_TOTAL, DUPLICATES_TOTAL, Metrics
+from gateway.model import Code, Outcome, Request, Security
+
+Route: TypeAlias = bytes
+"""Who sent a datagram, and to which of our addresses; opaque here."""
+
+Datagram: TypeAlias = tuple[bytes, Route]
+
+MEMOISED_ROUTES = 4096
+"""Most distinct option sequences that are kept resolved; one per device and endpoint, as a rule."""
+
+MEMOISED_BYTES = 1024
+"""Longest option sequence that is kept resolved; with up to 64 KB each they could fill the memory."""
+
+DISCOVERY_PATH = (".well-known", "core")
+
+_TEXT_OPTIONS = (
+    OptionNumber.URI_PATH,
+    OptionNumber.URI_QUERY,
+    OptionNumber.LOCATION_PATH,
+    OptionNumber.LOCATION_QUERY,
+)
+_NOT_PROXYING = 0xA5  # 5.05 Proxying Not Supported (RFC 7252 §5.9.3.6)
+
+
+class Ticket(Protocol):
+    """A request that waits for its outcome."""
+
+    def acknowledge(self) -> None:
+        """Say that the request has arrived and that its response will follow (RFC 7252 §5.2.2)."""
+
+    def complete(self, outcome: Outcome) -> None:
+        """Respond. Only the first call counts."""
+
+
+Handler: TypeAlias = Callable[[bytes, int, Ticket], Outcome | None]
+"""Takes a payload, its time of receipt (ms) and its ticket; gives the outcome, or None where the ticket gets it."""
+
+Resolver: TypeAlias = Callable[[Request], Handler]
+"""Finds the handler for a request, or raises the GatewayError that is its answer."""
+
+
+class SlowLane(Protocol):
+    """Takes the requests that need more than one message."""
+
+    def admit(self) -> bool:
+        """Whether one more message may come now."""
+
+    def receive(self, data: bytes, route: Route) -> None:
+        """Take a message: a request, or an empty ACK or RST."""
+
+    def respond_separately(self, route: Route, token: bytes, outcome: Outcome) -> None:
+        """Send a confirmable response, again until it is acknowledged (RFC 7252 §5.2.2)."""
+
+
+_log = logging.getLogger(__name__)
+
+_ACKNOWLEDGED = bytes((0x60, Code.EMPTY))
+_CREATED = tuple(bytes((0x60 | length, Code.CREATED)) for length in range(9))
+
+_BARE_CREATED = Outcome(Code.CREATED)
+
+# First two bytes of a message on the express lane → where its options begin, and whether it is confirmable.
+_EXPRESS_HEADS = {
+    bytes((0x40 | type_ << 4 | token_length, method)): (4 + token_length, type_ is Type.CON)
+    for type_ in (Type.CON, Type.NON)
+    for token_length in range(9)
+    for method in (Code.POST, Code.PUT)
+}
+
+
+class Exchange:
+    """A request of this endpoint that waits for its outcome."""
+
+    __slots__ = ("_confirmable", "_endpoint", "_key", "_mid_and_token", "_no_response", "_route", "_state")
+
+    def __init__(
+        self,
+        endpoint: "Endpoint",
+        route: Route,
+        key: ExchangeKey,
+        mid_and_token: bytes,
+        confirmable: bool,
+        no_response: int,
+    ) -> None:
+        self._endpoint = endpoint
+        self._route = route
+        self._key = key
+        self._mid_and_token = mid_and_token
+        self._confirmable = confirmable
+        self._no_response = no_response
+        self._state = 0  # bit 0: acknowledged, bit 1: completed
+
+    def acknowledge(self) -> None:
+        """Send the empty ACK that announces a separate response, once."""
+        if self._confirmable and not self._state:
+            self._state = 1
+            self._endpoint._answer(self._route, self._key, _ACKNOWLEDGED + self._mid_and_token[:2])
+
+    def complete(self, outcome: Outcome) -> None:
+        """Respond, within the ACK or, where that has gone out already, separately."""
+        state = self._state
+        if state >= 2:
+            return
+        self._state = state | 2
+        if state:
+            self._endpoint._separately(self._route, self._mid_and_token[2:], outcome, self._no_response)
+        elif self._confirmable and not self._no_response and outcome.code is Code.CREATED:
+            tail = self._mid_and_token
+            self._endpoint._answer(self._route, self._key, _CREATED[len(tail) - 2] + tail)
+        else:
+            self._endpoint._respond(
+                self._route, self._key, self._mid_and_token, self._confirmable, self._no_response, outcome
+            )
+
+
+class Endpoint:
+    """The CoAP server behind one listener."""
+
+    def __init__(
+        self,
+        *,
+        security: Security,
+        resolve: Resolver,
+        exchanges: Exchanges,
+        metrics: Metrics,
+        max_body_bytes: int,
+        on_output: Callable[[], None],
+    ) -> None:
+        """`on_output` is called when there is something to send that no `receive` call is about to return."""
+        self._security = security
+        self._resolve = resolve
+        self._exchanges = exchanges
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+        self._on_output = on_output
+        self._slow_lane: SlowLane | None = None
+        self._handlers: dict[bytes, tuple[Handler, int]] = {}
+        self._outbox: list[Datagram] = []
+        self._receiving = False
+
+    def attach(self, slow_lane: SlowLane) -> None:
+        """Name the lane for what takes more than one message."""
+        self._slow_lane = slow_lane
+
+    def forget_handlers(self) -> None:
+        """Resolve each request anew, since what they resolve to has changed."""
+        self._handlers.clear()
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """What is ready to go out; the caller sends it."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def send(self, data: bytes, route: Route) -> None:
+        """Put a datagram into what is ready to go out."""
+        if not self._outbox and not self._receiving:
+            self._on_output()
+        self._outbox.append((data, route))
+
+    def receive(self, datagrams: Sequence[Datagram], *, received_ms: int, now_s: float) -> None:
+        """Take a batch of datagrams; never raises on what a peer sent.
+
+        `received_ms` is the wall clock (ms since 1970), `now_s` a monotonic one.
+        """
+        exchanges = self._exchanges
+        exchanges.advance(now_s)
+        younger, older = exchanges.younger, exchanges.older
+        handlers = self._handlers
+        max_body_bytes = self._max_body_bytes
+        outbox = self._outbox
+        self._receiving = True
+        for data, route in datagrams:
+            try:
+                head = _EXPRESS_HEADS.get(data[:2])
+                if head is None:
+                    self._examine(data, route, received_ms)
+                    continue
+                options_start, confirmable = head
+                marker = data.find(b"\xff", options_start)
+                # An option's value may hold 0xFF too; but what is memoised is a whole sequence of options, and
+                # behind one of those 0xFF can only be the payload marker.
+                entry = handlers.get(data[options_start:marker]) if marker > 0 else None
+                if entry is None or not 1 < len(data) - marker <= max_body_bytes:
+                    self._examine(data, route, received_ms)
+                    continue
+                key = route + data[2:4]
+                if key in younger or key in older:
+                    self._repeat(key, route)
+                    continue
+                younger[key] = UNANSWERED
+                handler, no_response = entry
+                mid_and_token = data[2:options_start]
+                exchange = Exchange(self, route, key, mid_and_token, confirmable, no_response)
+                try:
+                    outcome = handler(data[marker + 1 :], received_ms, exchange)
+                except GatewayError as error:
+                    outcome = error.outcome
+                if outcome is None:
+                    continue
+                if outcome.code is Code.CREATED and confirmable and not no_response:
+                    younger[key] = response = _CREATED[options_start - 4] + mid_and_token
+                    outbox.append((response, route))
+                else:
+                    exchange.complete(outcome)
+            except Exception:  # noqa: BLE001  a bug of ours must cost one datagram, not the listener
+                self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "internal error")
+                _log.exception("a datagram of %d bytes could not be handled", len(data))
+        self._receiving = False
+
+    # -- the way for everything but the hot shape ------------------------------------------------
+
+    def _examine(self, data: bytes, route: Route, received_ms: int) -> None:
+        try:
+            message = parse_message(data)
+        except MessageFormatError as error:
+            self._metrics.count(DATAGRAMS_DROPPED_TOTAL, str(error))
+            return
+        if message.type in (Type.ACK, Type.RST):
+            if message.code == Code.EMPTY and self._slow_lane:
+                self._slow_lane.receive(data, route)
+            else:
+                self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "unexpected")
+        elif message.code == Code.EMPTY or message.code >> 5:
+            # A ping (RFC 7252 §4.3), or a response to a request that we never made.
+            if message.type is Type.CON:
+                self.send(encode_message(Type.RST, Code.EMPTY, message.mid), route)
+            else:
+                self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "unexpected")
+        else:
+            self._examine_request(message, data, route, received_ms)
+
+    def _examine_request(self, message: Message, data: bytes, route: Route, received_ms: int) -> None:
+        key = route + data[2:4]
+        if key in self._exchanges.younger or key in self._exchanges.older:
+            self._repeat(key, route)
+            return
+        bad_option = unacceptable_option(message.options)
+        confirmable = message.type is Type.CON
+        if bad_option is not None and not confirmable:
+            self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "option")  # RFC 7252 §5.4.1 has us reject it
+            return
+        self._exchanges.answer(key, UNANSWERED)
+        exchange = Exchange(
+            self, route, key, data[2 : 4 + len(message.token)], confirmable, _no_response(message.options)
+        )
+        if bad_option is not None:
+            exchange.complete(Outcome(Code.BAD_OPTION, f"option {bad_option} is not supported"))
+            return
+        try:
+            outcome = self._dispatch(message, data, route, received_ms, exchange)
+        except GatewayError as error:
+            outcome = error.outcome
+        if outcome is not None:
+            exchange.complete(outcome)
+
+    def _dispatch(
+        self, message: Message, data: bytes, route: Route, received_ms: int, exchange: Exchange
+    ) -> Outcome | None:
+        numbers = {number for number, _ in message.options}
+        if numbers & {OptionNumber.PROXY_URI, OptionNumber.PROXY_SCHEME}:
+            return Outcome(_NOT_PROXYING, "this is no proxy")  # type: ignore[arg-type]
+        request = request_of(message.code, message.options, self._security)
+        if self._slow_lane and (numbers & {OptionNumber.BLOCK1, OptionNumber.BLOCK2} or request.path == DISCOVERY_PATH):
+            if not self._slow_lane.admit():
+                return Outcome(Code.SERVICE_UNAVAILABLE, "too many block-wise and discovery requests", 1)
+            self._slow_lane.receive(data, route)
+            return None
+        handler = self._resolve(request)
+        if len(message.payload) > self._max_body_bytes:
+            return Outcome(Code.REQUEST_ENTITY_TOO_LARGE, f"the payload is larger than {self._max_body_bytes} bytes")
+        options_start = 4 + len(message.token)
+        options_end = len(data) - len(message.payload) - bool(message.payload)
+        if options_end - options_start <= MEMOISED_BYTES:
+            if len(self._handlers) >= MEMOISED_ROUTES:
+                self._handlers.clear()
+            self._handlers[data[options_start:options_end]] = handler, _no_response(message.options)
+        return handler(message.payload, received_ms, exchange)
+
+    def _repeat(self, key: ExchangeKey, route: Route) -> None:
+        """Answer a duplicate as its original was answered; stay silent where that was not answered (yet)."""
+        self._metrics.count(DUPLICATES_TOTAL)
+        response = self._exchanges.younger.get(key) or self._exchanges.older.get(key)
+        if response:
+            self.send(response, route)
+
+    # -- responses -------------------------------------------------------------------------------
+
+    def _answer(self, route: Route, key: ExchangeKey, response: bytes) -> None:
+        """Send what answers a confirmable request, and remember it for its duplicates."""
+        self._exchanges.answer(key, response)
+        self.send(response, route)
+
+    def _respond(
+        self,
+        route: Route,
+        key: ExchangeKey,
+        mid_and_token: bytes,
+        confirmable: bool,
+        no_response: int,
+        outcome: Outcome,
+    ) -> None:
+        suppressed = _is_suppressed(outcome, no_response)
+        if confirmable and suppressed:
+            self._answer(route, key, _ACKNOWLEDGED + mid_and_token[:2])
+        elif confirmable:
+            mid = int.from_bytes(mid_and_token[:2], "big")
+            self._answer(route, key, self._encode(Type.ACK, mid, mid_and_token[2:], outcome))
+        elif not suppressed:
+            # A duplicate of a non-confirmable request is ignored (RFC 7252 §4.5): nothing to remember.
+            self.send(self._encode(Type.NON, self._exchanges.next_mid(), mid_and_token[2:], outcome), route)
+
+    def _encode(self, type_: Type, mid: int, token: bytes, outcome: Outcome) -> bytes:
+        """An outcome as a message: code, Max-Age where there is one, Size1 with a 4.13, diagnostic payload."""
+        if outcome == _BARE_CREATED:  # nearly all of them
+            return bytes((0x40 | type_ << 4 | len(token), Code.CREATED, mid >> 8, mid & 0xFF)) + token
+        options: list[Option] = []
+        if outcome.max_age_s is not None:
+            options.append((OptionNumber.MAX_AGE, encode_uint(outcome.max_age_s)))
+        if outcome.code is Code.REQUEST_ENTITY_TOO_LARGE:  # RFC 7252 §5.9.2.9
+            options.append((OptionNumber.SIZE1, encode_uint(self._max_body_bytes)))
+        return encode_message(type_, outcome.code, mid, token, options, diagnostic_payload(outcome.diagnostic))
+
+    def _separately(self, route: Route, token: bytes, outcome: Outcome, no_response: int) -> None:
+        if self._slow_lane and not _is_suppressed(outcome, no_response):
+            self._slow_lane.respond_separately(route, token, outcome)
+
+
+def request_of(code: int, options: Iterable[Option], security: Security) -> Request:
+    """What a request asks for. Raises BadRequestError where a text option is not UTF-8 (RFC 7252 §3.2).
+
+    Elective options that are malformed or come once too often are ignored (§5.4.3, §5.4.5).
+    """
+    texts: dict[int, list[str]] = {number: [] for number in _TEXT_OPTIONS}
+    content_format: int | None = None
+    try:
+        for number, value in options:
+            if number in texts and is_well_formed(number, value):
+                texts[number].append(value.decode())
+            elif number == OptionNumber.CONTENT_FORMAT and content_format is None and is_well_formed(number, value):
+                content_format = decode_uint(value)
+    except UnicodeDecodeError:
+        raise BadRequestError("paths and queries must be UTF-8") from None
+    return Request(
+        security=security,
+        method=code,
+        path=tuple(texts[OptionNumber.URI_PATH]),
+        query=tuple(texts[OptionNumber.URI_QUERY]),
+        content_format=content_format,
+        location_path=tuple(texts[OptionNumber.LOCATION_PATH]),
+        location_query=tuple(texts[OptionNumber.LOCATION_QUERY]),
+    )
+
+
+def _no_response(options: Sequence[Option]) -> int:
+    """The classes of responses that the client does not want, as RFC 7967's bit map."""
+    for number, value in options:
+        if number == OptionNumber.NO_RESPONSE and is_well_formed(number, value):
+            return decode_uint(value)
+    return 0
+
+
+def _is_suppressed(outcome: Outcome, no_response: int) -> bool:
+    return bool(no_response >> ((outcome.code >> 5) - 1) & 1)

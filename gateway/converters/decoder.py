@@ -1,0 +1,24 @@
+"""What a compiled converter looks like to the packet loop, whatever language it is written in."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from gateway.model import DeviceReport
+
+BoundDecoder: TypeAlias = Callable[[bytes, int], list[DeviceReport]]
+"""(payload, time of receipt in milliseconds since 1970) → reports; raises ConverterError.
+
+An empty list is a converter's way to say nothing. The error's message fits a CoAP diagnostic payload.
+"""
+
+
+class Decoder(Protocol):
+    """A converter that is compiled in this process. It belongs to one thread."""
+
+    def bind(self, metadata: Mapping[str, str]) -> BoundDecoder:
+        """The function for the uplinks that come with this metadata.
+
+        Binding is cheap and leaves nothing behind when the function goes, so there may be one for each route. The
+        metadata is taken as it is now; each call of the converter gets a copy of its own.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""UDP sockets: how datagrams come in and go out."""

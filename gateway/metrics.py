@@ -1,0 +1,65 @@
+"""Every figure that the gateway counts: name, meaning and labels, in one place.
+
+Names end in their unit or in `_total`. Labels come from small fixed sets or from the catalogue, never from packets.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeAlias
+
+UPLINKS_TOTAL = "gateway_uplinks_total"
+"""Uplinks answered, by `integration` and response `code`."""
+
+DATAGRAMS_DROPPED_TOTAL = "gateway_datagrams_dropped_total"
+"""Datagrams dropped without an answer, by `reason`."""
+
+DUPLICATES_TOTAL = "gateway_duplicates_total"
+"""Messages recognised as duplicates (RFC 7252 §4.5)."""
+
+DEDUP_EVICTED_TOTAL = "gateway_dedup_evicted_total"
+"""Message IDs forgotten before their 247 s were over, because the table was full."""
+
+BRIDGE_REFUSED_TOTAL = "gateway_bridge_refused_total"
+"""Messages answered 5.03 because the slow lane was over its rate."""
+
+SEPARATE_RESPONSES_TOTAL = "gateway_separate_responses_total"
+"""Responses that missed the piggyback time-out, by `result`: acknowledged, reset, lost."""
+
+SPOOL_COMMITS_TOTAL = "gateway_spool_commits_total"
+"""Commits of a spool, by `result`: ok, failed."""
+
+SPOOL_BYTES = "gateway_spool_bytes"
+"""Bytes of uplinks waiting in a spool."""
+
+CONVERSION_ERRORS_TOTAL = "gateway_conversion_errors_total"
+"""Uplinks that their converter failed on, by `integration`."""
+
+WORKER_RESTARTS_TOTAL = "gateway_worker_restarts_total"
+"""Workers that ended unasked and were started again."""
+
+DELIVERED_REPORTS_TOTAL = "gateway_delivered_reports_total"
+"""Reports that a sink took, by `sink`."""
+
+Key: TypeAlias = tuple[str, *tuple[str, ...]]
+"""A metric's name and its label values, in the order of the metric's documentation."""
+
+
+class Metrics:
+    """The counters of one process. Not thread-safe: one loop owns it."""
+
+    __slots__ = ("counters",)
+
+    def __init__(self) -> None:
+        self.counters: Counter[Key] = Counter()
+
+    def count(self, name: str, *labels: str, by: int = 1) -> None:
+        """Add `by` to a metric."""
+        self.counters[(name, *labels)] += by
+
+    def set(self, name: str, *labels: str, value: int) -> None:
+        """Set a gauge."""
+        self.counters[(name, *labels)] = value
+
+    def snapshot(self) -> Mapping[Key, int]:
+        """The figures as they stand."""
+        return dict(self.counters)

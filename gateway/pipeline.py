@@ -1,0 +1,201 @@
+"""What happens to a request: routed to its integration, converted, stored durably, answered."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import orjson
+
+from gateway.coap.endpoint import Handler, Ticket
+from gateway.converters import Decoder, compile_converter
+from gateway.errors import BadRequestError, ConverterError, RateLimitedError, UnavailableError
+from gateway.integrations.rates import RateLimiter
+from gateway.integrations.registry import Registry
+from gateway.metrics import (
+    CONVERSION_ERRORS_TOTAL,
+    SPOOL_BYTES,
+    SPOOL_COMMITS_TOTAL,
+    UPLINKS_TOTAL,
+    Metrics,
+)
+from gateway.model import Code, Converter, DeviceReport, Integration, Outcome, Request
+from gateway.settings import Settings, parse_rate_limits
+from gateway.storage.spool import Batch, Spool
+
+RETRY_AFTER_S = 5
+"""Max-Age of a 5.03: when a device may try again."""
+
+_CREATED = Outcome(Code.CREATED)
+_EMPTY = BadRequestError("the payload is empty").outcome
+_FULL = UnavailableError("the gateway's spool is full, try again later", max_age_s=RETRY_AFTER_S).outcome
+_STOPPING = UnavailableError("the gateway is shutting down", max_age_s=RETRY_AFTER_S).outcome
+_TOO_LATE = UnavailableError("storing takes too long, try again later", max_age_s=RETRY_AFTER_S).outcome
+_NOT_STORED = UnavailableError("the uplink could not be stored, try again later", max_age_s=RETRY_AFTER_S).outcome
+
+_log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """One worker's way from a request to a durable report. Everything but the commit happens in the caller."""
+
+    def __init__(self, settings: Settings, spool_path: Path, *, share: int, metrics: Metrics) -> None:
+        """To be made in a running loop. `share` is the number of workers that divide the spool's bound.
+
+        Raises ConfigurationError or UnavailableError where the spool can't be opened.
+        """
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._registry = Registry()
+        self._decoders: dict[Converter, Decoder] = {}
+        self._by_name: dict[str, Decoder | ConverterError] = {}
+        self._limits = RateLimiter(
+            per_integration=parse_rate_limits(settings.gateway_integration_rate_limit),
+            per_device=parse_rate_limits(settings.gateway_device_rate_limit),
+        )
+        self._stopping = False
+        self._acknowledge_after_s = settings.coap_piggyback_timeout / 1000
+        self._give_up_after_s = settings.coap_timeout / 1000
+        self._deadline_timer: asyncio.TimerHandle | None = None
+        self.spool: Spool[Ticket] = Spool(
+            spool_path,
+            loop=self._loop,
+            max_bytes=settings.gateway_spool_max_bytes // share,
+            commit_batch=settings.gateway_commit_batch,
+            commit_interval_s=settings.gateway_commit_interval_ms / 1000,
+            on_committed=self._committed,
+        )
+
+    def load(self, integrations: Iterable[Integration], converters: Iterable[Converter]) -> None:
+        """Serve these from the next request on. Converters that did not change keep their compiled state."""
+        decoders: dict[Converter, Decoder] = {}
+        by_name: dict[str, Decoder | ConverterError] = {}
+        for converter in converters:
+            decoder = self._decoders.get(converter)
+            try:
+                if decoder is None:
+                    decoder = compile_converter(
+                        converter,
+                        time_limit_ms=self._settings.gateway_javascript_time_limit_ms,
+                        memory_limit_bytes=self._settings.gateway_javascript_memory_limit_bytes,
+                    )
+            except ConverterError as error:
+                _log.error("converter %s can't be used: %s", converter.name, error.message)
+                by_name[converter.name] = error
+            else:
+                decoders[converter] = by_name[converter.name] = decoder
+        self._decoders, self._by_name = decoders, by_name
+        self._registry = Registry(integrations)
+
+    def endpoints(self) -> Iterable[tuple[str, ...]]:
+        """The paths of all endpoints."""
+        return self._registry.integrations.keys()
+
+    def resolve(self, request: Request) -> Handler:
+        """What handles the payloads of such requests. Raises the GatewayError that answers them."""
+        integration = self._registry.find(request)
+        decoder = self._by_name[integration.converter]
+        if isinstance(decoder, ConverterError):
+            raise decoder
+        decode = decoder.bind(metadata_of(request, integration))
+        principal = request.principal.name if request.principal else None
+        return self._handler(integration.name, principal, decode)
+
+    def _handler(
+        self, integration: str, principal: str | None, decode: Callable[[bytes, int], list[DeviceReport]]
+    ) -> Handler:
+        append = self.spool.append
+        limits = self._limits if self._limits.active else None
+
+        def handle(payload: bytes, received_ms: int, ticket: Ticket) -> Outcome | None:
+            if not payload:
+                return self._refused(integration, _EMPTY)
+            try:
+                if limits is None:
+                    reports = decode(payload, received_ms)
+                else:
+                    limits.admit_integration(integration)
+                    reports = decode(payload, received_ms)
+                    limits.admit_devices(reports)
+            except ConverterError as error:
+                self._metrics.count(CONVERSION_ERRORS_TOTAL, integration)
+                return self._refused(integration, error.outcome)
+            except RateLimitedError as error:
+                return self._refused(integration, error.outcome)
+            if not reports:
+                return self._refused(integration, _CREATED)
+            text = b",".join([orjson.dumps((integration, received_ms, principal, *report)) for report in reports])
+            if not append(text, integration, ticket):
+                return self._refused(integration, _STOPPING if self._stopping else _FULL)
+            if self._deadline_timer is None:
+                self._watch_deadlines()
+            return None
+
+        return handle
+
+    async def close(self) -> None:
+        """Answer 5.03 from now on, commit what was accepted, close the spool."""
+        self._stopping = True
+        await self.spool.close()
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+
+    # -- outcomes --------------------------------------------------------------------------------
+
+    def _refused(self, integration: str, outcome: Outcome) -> Outcome:
+        self._metrics.count(UPLINKS_TOTAL, integration, outcome.code.dotted)
+        return outcome
+
+    def _committed(self, batch: Batch[Ticket]) -> None:
+        outcome = _CREATED if batch.error is None else _NOT_STORED
+        for ticket in batch.tickets:
+            ticket.complete(outcome)
+        for integration, uplinks in Counter(batch.sources).items():
+            self._metrics.count(UPLINKS_TOTAL, integration, outcome.code.dotted, by=uplinks)
+        self._metrics.count(SPOOL_COMMITS_TOTAL, "ok" if batch.error is None else "failed")
+        self._metrics.set(SPOOL_BYTES, value=self.spool.bytes)
+
+    def _watch_deadlines(self) -> None:
+        """Acknowledge what waits longer than the piggyback time-out, give up what waits longer than COAP_TIMEOUT.
+
+        One timer serves all that waits: batches are in order of time.
+        """
+        self._deadline_timer = None
+        now_s = time.monotonic()
+        next_s: list[float] = []
+        for batch in self.spool.waiting:
+            waited_s = now_s - batch.since_s
+            if waited_s >= self._give_up_after_s:
+                for ticket in batch.tickets:
+                    ticket.complete(_TOO_LATE)
+            elif waited_s >= self._acknowledge_after_s:
+                batch.sealed = True  # what comes now has a deadline of its own
+                for ticket in batch.tickets:
+                    ticket.acknowledge()
+                next_s.append(self._give_up_after_s - waited_s)
+            else:
+                next_s.append(min(self._acknowledge_after_s, self._give_up_after_s) - waited_s)
+                break
+        if next_s:
+            self._deadline_timer = self._loop.call_later(min(next_s), self._watch_deadlines)
+
+
+def metadata_of(request: Request, integration: Integration) -> Mapping[str, str]:
+    """What a converter is told besides the payload: ThingsBoard's keys, then the integration's own.
+
+    An option that the request does not have is an empty text.
+    """
+    uri = "/" + "/".join(request.path)
+    if request.query:
+        uri += "?" + "&".join(request.query)
+    return {
+        "Option:content-format": "" if request.content_format is None else str(request.content_format),
+        "Option:uri": uri,
+        "Option:location-path": "/".join(request.location_path),
+        "Option:location-query": "&".join(request.location_query),
+        "integrationName": integration.name,
+        **integration.metadata,
+    }

@@ -1,0 +1,273 @@
+"""Every setting, read from the environment and from `.env`.
+
+The names and defaults of `COAP_*` and `TB_*` are ThingsBoard's; `GATEWAY_*` are the gateway's own. A field's name
+is its variable's name in lower case; its description ends up in `.env.example` and `gateway settings`.
+"""
+
+import ipaddress
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import ConfigurationError
+from gateway.model import Security, SecurityMode
+
+
+class CredentialsType(StrEnum):
+    """Where the DTLS server's key comes from."""
+
+    PEM = "PEM"
+    KEYSTORE = "KEYSTORE"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class RateLimit(BaseModel, frozen=True):
+    """One limit of ThingsBoard's `count:seconds` form."""
+
+    count: int
+    seconds: int
+
+
+def _ip_address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value.strip("[]")))
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address, such as 0.0.0.0 or ::") from None
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _rate_limits(value: str) -> str:
+    parse_rate_limits(value)
+    return value
+
+
+def _base_url(value: str) -> str:
+    """`coap://host` or `coap://host:port`, with no path: integrations bring their own."""
+    if not value:
+        return value
+    parts = urlsplit(value)
+    try:
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        port_ok = False
+    if parts.scheme != "coap" or not parts.hostname or not port_ok or parts.path.strip("/") or parts.query:
+        raise ValueError("must look like coap://host or coap://host:port")
+    return value.rstrip("/")
+
+
+def parse_rate_limits(value: str) -> tuple[RateLimit, ...]:
+    """`"10:1,300:60"` → 10 in any second and 300 in any minute; an empty text is no limit."""
+    limits = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        count, colon, seconds = part.partition(":")
+        if not (colon and count.isdecimal() and seconds.isdecimal() and int(count) and int(seconds)):
+            raise ValueError("must be COUNT:SECONDS pairs separated by commas, such as 10:1,300:60")
+        limits.append(RateLimit(count=int(count), seconds=int(seconds)))
+    return tuple(limits)
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The gateway's settings; build with `load_settings`, which reports mistakes one a line."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # -- listeners -------------------------------------------------------------------------------
+    coap_security_mode: SecurityMode | None = Field(
+        None,
+        description="Which listeners run: NO SECURE, DTLS or MIXED; "
+        "where not set, COAP_SERVER_ENABLED and COAP_DTLS_ENABLED decide",
+    )
+    coap_server_enabled: bool = Field(True, description="The plain CoAP listener")
+    coap_bind_address: IpAddress = Field("0.0.0.0", description="Address of the plain listener; :: takes IPv4 too")
+    coap_bind_port: Port = Field(5683, description="UDP port of the plain listener")
+    coap_timeout: int = Field(
+        10_000, ge=1, description="Processing time after which a request is answered 5.03, in milliseconds"
+    )
+    coap_piggyback_timeout: int = Field(
+        500,
+        ge=1,
+        description="Time after which a request gets an empty ACK and its response follows separately, in milliseconds",
+    )
+
+    # -- DTLS ------------------------------------------------------------------------------------
+    coap_dtls_enabled: bool = Field(False, description="The DTLS listener")
+    coap_dtls_bind_address: IpAddress = Field("0.0.0.0", description="Address of the DTLS listener")
+    coap_dtls_bind_port: Port = Field(5684, description="UDP port of the DTLS listener")
+    coap_dtls_retransmission_timeout_ms: int = Field(
+        9000, ge=1, description="First handshake retransmission (RFC 7925), in milliseconds"
+    )
+    coap_dtls_connection_id_length: int = Field(
+        8,
+        ge=0,
+        le=255,
+        description="Length of connection IDs (RFC 9146), in bytes; 0: accept a client's, hand out none",
+    )
+    coap_dtls_max_transmission_unit: int = Field(
+        1024, ge=64, le=65507, description="Largest UDP payload of a handshake datagram, in bytes"
+    )
+    # A variable is text, and a Literal of numbers takes numbers only.
+    coap_dtls_max_fragment_length: Annotated[Literal[0, 512, 1024, 2048, 4096], BeforeValidator(_number)] = Field(
+        1024, description="Record size limit (RFC 6066), in bytes: 512, 1024, 2048, 4096; 0: 16384"
+    )
+    coap_dtls_credentials_type: CredentialsType = Field(
+        CredentialsType.PEM, description="Where the server's key comes from: PEM or KEYSTORE"
+    )
+    coap_dtls_pem_cert: Path = Field(
+        Path("coapserver.pem"), description="Server certificate, PEM; may hold its chain and its key"
+    )
+    coap_dtls_pem_key: Path = Field(Path("coapserver_key.pem"), description="Server private key, PEM")
+    coap_dtls_pem_key_password: SecretStr = Field(
+        SecretStr("server_key_password"), description="Password of the PEM key; ignored where it needs none"
+    )
+    coap_dtls_key_store_type: Literal["JKS", "PKCS12"] = Field("JKS", description="JKS or PKCS12")
+    coap_dtls_key_store: Path = Field(Path("coapserver.jks"), description="Keystore file")
+    coap_dtls_key_store_password: SecretStr = Field(
+        SecretStr("server_ks_password"), description="Password of the keystore"
+    )
+    coap_dtls_key_password: SecretStr = Field(
+        SecretStr("server_key_password"), description="Password of the key in the keystore"
+    )
+    coap_dtls_key_alias: str = Field("serveralias", description="Alias of the key in the keystore")
+    tb_coap_x509_dtls_skip_validity_check_for_client_cert: bool = Field(
+        False, description="Skip notBefore and notAfter of client certificates, and nothing else"
+    )
+    tb_coap_x509_dtls_session_inactivity_timeout: int = Field(
+        86_400_000, ge=1, description="Idle DTLS sessions end after this, in milliseconds"
+    )
+    tb_coap_x509_dtls_session_report_timeout: int = Field(
+        1_800_000, ge=1, description="How often idle DTLS sessions are looked for, in milliseconds"
+    )
+    tb_transport_ssl_certificate_reload_enabled: bool = Field(
+        True, description="Pick up changed certificate files while running"
+    )
+    tb_transport_ssl_certificate_reload_check_interval_seconds: int = Field(
+        60, ge=1, description="How often certificate files are looked at, in seconds"
+    )
+
+    # -- the gateway's own -----------------------------------------------------------------------
+    gateway_data_dir: Path = Field(Path("var"), description="Folder of the SQLite files")
+    gateway_workers: int = Field(0, ge=0, le=256, description="Packet processes; 0: as many as CPUs")
+    gateway_base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "",
+        description="How devices reach the gateway, such as coap://gateway.example.com; "
+        "where not set, made from the bind address",
+    )
+    gateway_max_body_bytes: int = Field(
+        65536, ge=1, le=16 << 20, description="Largest request body, block-wise transfer included, in bytes"
+    )
+    gateway_commit_interval_ms: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Wait this long between commits, in milliseconds; 0: commit whenever the writer is free",
+    )
+    gateway_commit_batch: int = Field(512, ge=1, le=65536, description="Most uplinks in one commit")
+    gateway_spool_max_bytes: int = Field(
+        1 << 30, ge=1 << 16, description="Most bytes waiting in the spools of all workers; 5.03 beyond"
+    )
+    gateway_dedup_entries: int = Field(
+        250_000,
+        ge=1024,
+        description="Most message IDs that a worker remembers for 247 s against duplicates; the oldest go first",
+    )
+    gateway_bridge_rate: int = Field(
+        500,
+        ge=1,
+        description="Most messages a second and worker outside the express lane (block-wise, discovery, …); "
+        "5.03 beyond",
+    )
+    gateway_integration_rate_limit: Annotated[str, AfterValidator(_rate_limits)] = Field(
+        "",
+        description="Uplinks per integration and worker as COUNT:SECONDS,…, such as 1000:1; 4.29 beyond; empty: none",
+    )
+    gateway_device_rate_limit: Annotated[str, AfterValidator(_rate_limits)] = Field(
+        "",
+        description="Uplinks per device and worker as COUNT:SECONDS,…, such as 10:1,300:60; 4.29 beyond; empty: none",
+    )
+    gateway_history_days: int = Field(30, ge=0, description="How long telemetry history is kept, in days; 0: none")
+    gateway_history_rows: int = Field(
+        10_000_000, ge=0, description="Most rows of telemetry history; the oldest go first"
+    )
+    gateway_javascript_time_limit_ms: int = Field(
+        100, ge=1, le=10_000, description="CPU time of one JavaScript conversion, in milliseconds"
+    )
+    gateway_javascript_memory_limit_bytes: int = Field(
+        16 << 20, ge=1 << 20, description="Memory of one JavaScript converter, in bytes"
+    )
+    gateway_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
+    gateway_log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
+
+    @property
+    def plain_listener(self) -> bool:
+        """Whether `coap://` is served."""
+        if self.coap_security_mode is None:
+            return self.coap_server_enabled
+        return self.coap_security_mode is not SecurityMode.DTLS
+
+    @property
+    def dtls_listener(self) -> bool:
+        """Whether `coaps://` is served."""
+        if self.coap_security_mode is None:
+            return self.coap_dtls_enabled
+        return self.coap_security_mode is not SecurityMode.NO_SECURE
+
+    @property
+    def workers(self) -> int:
+        """How many packet processes run."""
+        return self.gateway_workers or len(os.sched_getaffinity(0))
+
+    def base_url(self, security: Security) -> str:
+        """Scheme, host and, where it is not the scheme's own, port, as devices reach the listener."""
+        plain = security is Security.PLAIN
+        default_port = 5683 if plain else 5684
+        address = self.coap_bind_address if plain else self.coap_dtls_bind_address
+        port = self.coap_bind_port if plain else self.coap_dtls_bind_port
+        host = address if not ipaddress.ip_address(address).is_unspecified else "127.0.0.1"
+        if self.gateway_base_url:
+            parts = urlsplit(self.gateway_base_url)
+            host = parts.hostname or host
+            if plain:
+                port = parts.port or port
+        host = f"[{host}]" if ":" in host else host
+        return f"{security}://{host}" + ("" if port == default_port else f":{port}")
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`; raises ConfigurationError with one line per mistake."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for mistake in error.errors():
+            name = str(mistake["loc"][0]).upper()
+            reason = mistake["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}={mistake['input']}: {reason[0].lower()}{reason[1:]}")
+        raise ConfigurationError("\n".join(lines), hint="see .env.example for every variable") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f".env is not UTF-8 text (byte {error.start})", hint="save it with the encoding UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f".env can't be read: {error.strerror}", hint="see its owner and mode") from None

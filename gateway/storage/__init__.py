@@ -1,0 +1,1 @@
+"""What the gateway keeps on disk: SQLite files under the data directory, each with one writing process."""

@@ -1,0 +1,280 @@
+"""The catalogue: which integrations and converters there are. `catalogue.db` in the data directory.
+
+Short-lived processes (the command line) write it while long-lived ones read it; a reader asks `data_version`
+whether anything changed and takes a new `snapshot`. Every method is one transaction.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from gateway.errors import NotFoundError, UsageError
+from gateway.model import Converter, IdentityBinding, Integration, Language, SecurityMode
+from gateway.storage.database import open_database, sqlite_errors, transaction
+
+FILE_NAME: Final = "catalogue.db"
+"""The catalogue's file in the data directory."""
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE converters (
+        name     TEXT NOT NULL PRIMARY KEY,
+        language TEXT NOT NULL,
+        source   TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE integrations (
+        name             TEXT NOT NULL PRIMARY KEY,
+        converter        TEXT NOT NULL REFERENCES converters (name) ON UPDATE CASCADE,
+        routing_key      TEXT NOT NULL UNIQUE,
+        enabled          INTEGER NOT NULL,
+        security_mode    TEXT NOT NULL,
+        path_prefix      TEXT NOT NULL,
+        metadata         TEXT NOT NULL,  -- a JSON object of texts
+        identity_binding TEXT NOT NULL,
+        UNIQUE (path_prefix, routing_key)
+    ) WITHOUT ROWID;
+
+    CREATE INDEX integrations_by_converter ON integrations (converter);
+    """,
+)
+
+_INTEGRATION_COLUMNS: Final = (
+    "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding"
+)
+
+
+class Catalogue:
+    """One connection to the catalogue, for one thread; creates the file where there is none.
+
+    Raises ConfigurationError for a data directory that can't be written, a file that is damaged or not a
+    database, and a schema newer than this version of the gateway. Every method raises UnavailableError where
+    the disk is full or another process does not end its write within the busy time-out.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        # A change is acknowledged to a person, and rare: it survives a power failure.
+        self._connection = open_database(self._path, migrations=_MIGRATIONS, synchronous="FULL")
+
+    def snapshot(self) -> tuple[list[Integration], list[Converter]]:
+        """All integrations and converters, by name, as they stood at one moment."""
+        with self._reading():
+            return self._integrations(), self._converters()
+
+    def integrations(self) -> list[Integration]:
+        """All integrations, by name."""
+        with self._reading():
+            return self._integrations()
+
+    def integration(self, name: str) -> Integration:
+        """The integration of that name; raises NotFoundError."""
+        with self._reading():
+            return self._integration(name)
+
+    def add_integration(self, integration: Integration) -> None:
+        """Keep a new integration.
+
+        Raises UsageError for a name, path or routing key that is taken, NotFoundError for a converter that
+        does not exist.
+        """
+        with self._writing():
+            self._refuse_conflict(integration, but=None)
+            self._connection.execute(
+                f"INSERT INTO integrations ({_INTEGRATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                _to_row(integration),
+            )
+
+    def update_integration(self, name: str, integration: Integration) -> None:
+        """Put `integration` in the place of the one called `name`, which may so be renamed.
+
+        Raises NotFoundError for `name` and for the converter, UsageError for a name, path or routing key that
+        another one has.
+        """
+        with self._writing():
+            self._integration(name)
+            self._refuse_conflict(integration, but=name)
+            self._connection.execute(
+                f"UPDATE integrations SET ({_INTEGRATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?) WHERE name = ?",
+                (*_to_row(integration), name),
+            )
+
+    def remove_integration(self, name: str) -> None:
+        """Forget an integration; raises NotFoundError."""
+        with self._writing():
+            self._integration(name)
+            self._connection.execute("DELETE FROM integrations WHERE name = ?", (name,))
+
+    def converters(self) -> list[Converter]:
+        """All converters, by name."""
+        with self._reading():
+            return self._converters()
+
+    def converter(self, name: str) -> Converter:
+        """The converter of that name; raises NotFoundError."""
+        with self._reading():
+            return self._converter(name)
+
+    def add_converter(self, converter: Converter) -> None:
+        """Keep a new converter; raises UsageError for a name that is taken."""
+        with self._writing():
+            self._refuse_converter_name(converter.name)
+            self._connection.execute(
+                "INSERT INTO converters (name, language, source) VALUES (?, ?, ?)",
+                (converter.name, converter.language.value, converter.source),
+            )
+
+    def update_converter(self, name: str, converter: Converter) -> None:
+        """Put `converter` in the place of the one called `name`; renamed, its integrations follow.
+
+        Raises NotFoundError for `name`, UsageError for a new name that is taken.
+        """
+        with self._writing():
+            self._converter(name)
+            if converter.name != name:
+                self._refuse_converter_name(converter.name)
+            self._connection.execute(
+                "UPDATE converters SET (name, language, source) = (?, ?, ?) WHERE name = ?",
+                (converter.name, converter.language.value, converter.source, name),
+            )
+
+    def remove_converter(self, name: str) -> None:
+        """Forget a converter; raises NotFoundError, and UsageError while integrations use it."""
+        with self._writing():
+            self._converter(name)
+            users = self._names("SELECT name FROM integrations WHERE converter = ? ORDER BY name", name)
+            if users:
+                raise UsageError(
+                    f"converter {name} is used by {_listed('integration', users)}",
+                    hint="give them another converter (gateway integration update NAME --converter OTHER), "
+                    "or delete them first",
+                )
+            self._connection.execute("DELETE FROM converters WHERE name = ?", (name,))
+
+    def data_version(self) -> int:
+        """A number that is another one once another connection has committed a change to the catalogue."""
+        with sqlite_errors(self._path):
+            ((version,),) = self._connection.execute("PRAGMA data_version").fetchall()
+        return int(version)
+
+    def close(self) -> None:
+        """Close the file. Nothing may be called afterwards."""
+        with sqlite_errors(self._path):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- inside a transaction ----------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with sqlite_errors(self._path), transaction(self._connection, write=False):
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with sqlite_errors(self._path), transaction(self._connection):
+            yield
+
+    def _integrations(self) -> list[Integration]:
+        rows = self._connection.execute(f"SELECT {_INTEGRATION_COLUMNS} FROM integrations ORDER BY name")
+        return [_from_row(row) for row in rows.fetchall()]
+
+    def _integration(self, name: str) -> Integration:
+        rows = self._connection.execute(
+            f"SELECT {_INTEGRATION_COLUMNS} FROM integrations WHERE name = ?", (name,)
+        ).fetchall()
+        if not rows:
+            there = self._names("SELECT name FROM integrations ORDER BY name")
+            raise _not_found("integration", name, there)
+        return _from_row(rows[0])
+
+    def _converters(self) -> list[Converter]:
+        rows = self._connection.execute("SELECT name, language, source FROM converters ORDER BY name").fetchall()
+        return [Converter(name, Language(language), source) for name, language, source in rows]
+
+    def _converter(self, name: str) -> Converter:
+        rows = self._connection.execute(
+            "SELECT name, language, source FROM converters WHERE name = ?", (name,)
+        ).fetchall()
+        if not rows:
+            there = self._names("SELECT name FROM converters ORDER BY name")
+            raise _not_found("converter", name, there)
+        ((name, language, source),) = rows
+        return Converter(name, Language(language), source)
+
+    def _names(self, query: str, *parameters: str | None) -> list[str]:
+        return [name for (name,) in self._connection.execute(query, parameters).fetchall()]
+
+    def _refuse_converter_name(self, name: str) -> None:
+        if self._names("SELECT name FROM converters WHERE name = ?", name):
+            raise UsageError(
+                f"a converter named {name} exists already",
+                hint=f"choose another name, or delete it first (gateway converter delete {name})",
+            )
+
+    def _refuse_conflict(self, integration: Integration, *, but: str | None) -> None:
+        """What the schema would refuse too, in words; `but` is the integration that is being replaced."""
+        self._converter(integration.converter)
+        if integration.name != but and self._names("SELECT name FROM integrations WHERE name = ?", integration.name):
+            raise UsageError(
+                f"an integration named {integration.name} exists already",
+                hint=f"choose another name, or change that one (gateway integration update {integration.name} …)",
+            )
+        # A routing key is unique by itself, so the path of prefix and routing key is unique too.
+        others = self._names(
+            "SELECT name FROM integrations WHERE routing_key = ? AND name IS NOT ?",
+            integration.routing_key,
+            but,
+        )
+        if others:
+            raise UsageError(
+                f"routing key {integration.routing_key} belongs to integration {others[0]}",
+                hint="choose another routing key, or leave it out to have one generated",
+            )
+
+
+def _to_row(integration: Integration) -> tuple[str | bool, ...]:
+    return (
+        integration.name,
+        integration.converter,
+        integration.routing_key,
+        integration.enabled,
+        integration.security_mode.value,
+        integration.path_prefix,
+        json.dumps(dict(integration.metadata), ensure_ascii=False),
+        integration.identity_binding.value,
+    )
+
+
+def _from_row(row: sqlite3.Row) -> Integration:
+    name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding = row
+    return Integration(
+        name=name,
+        converter=converter,
+        routing_key=routing_key,
+        enabled=bool(enabled),
+        security_mode=SecurityMode(security_mode),
+        path_prefix=path_prefix,
+        metadata=json.loads(metadata),
+        identity_binding=IdentityBinding(identity_binding),
+    )
+
+
+def _listed(noun: str, names: list[str]) -> str:
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _not_found(noun: str, name: str, there: list[str]) -> NotFoundError:
+    hint = f"there are: {', '.join(there)}" if there else f"there is none yet (gateway {noun} create NAME …)"
+    return NotFoundError(f"there is no {noun} named {name}", hint=hint)

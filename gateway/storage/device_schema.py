@@ -1,0 +1,85 @@
+"""The schema of `devices.db`, and why it is laid out so.
+
+- `device_seen` and `latest` hold only what changes with every report, apart from names and types, so that
+  few pages change in a commit.
+- The history is written in sorted runs. A new sample goes to the end of `history_recent`; when enough have come
+  together (`history.RUN_ROWS`), they are sorted into the next run of `history`. One tree clustered by device would
+  instead change a page for each sample (4 KB for 20 bytes), and as many again when the samples age out. A reader
+  asks each run that overlaps its time range; of a point that is in several, the one of the newest run counts.
+- Values are JSON text, so that `true`, `1`, `1.0` and `"1"` come back as what they were.
+"""
+
+from typing import Final
+
+FILE_NAME: Final = "devices.db"
+"""The device store's file in the data directory."""
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE positions (
+        spool TEXT NOT NULL PRIMARY KEY,
+        batch INTEGER NOT NULL  -- the last one applied
+    ) WITHOUT ROWID;
+
+    CREATE TABLE devices (
+        id          INTEGER PRIMARY KEY,
+        kind        TEXT NOT NULL,
+        name        TEXT NOT NULL,
+        folded_name TEXT NOT NULL,  -- for searching whatever the case
+        type        TEXT NOT NULL,
+        customer    TEXT,
+        device_group TEXT,
+        UNIQUE (name, kind)
+    );
+
+    CREATE TABLE device_seen (
+        device    INTEGER PRIMARY KEY REFERENCES devices (id),
+        first_ms  INTEGER NOT NULL,
+        last_ms   INTEGER NOT NULL,
+        principal TEXT
+    );
+
+    CREATE TABLE attributes (
+        device INTEGER NOT NULL REFERENCES devices (id),
+        key    TEXT NOT NULL,
+        ts     INTEGER NOT NULL,
+        value  TEXT NOT NULL,
+        PRIMARY KEY (device, key)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE series (  -- a telemetry key of a device
+        id     INTEGER PRIMARY KEY,
+        device INTEGER NOT NULL REFERENCES devices (id),
+        key    TEXT NOT NULL,
+        UNIQUE (device, key)
+    );
+
+    CREATE TABLE latest (
+        series INTEGER PRIMARY KEY,
+        ts     INTEGER NOT NULL,
+        value  TEXT NOT NULL
+    );
+
+    CREATE TABLE history_recent (
+        seq    INTEGER PRIMARY KEY,
+        series INTEGER NOT NULL,
+        ts     INTEGER NOT NULL,
+        value  TEXT NOT NULL
+    );
+
+    CREATE TABLE history (
+        run    INTEGER NOT NULL,
+        series INTEGER NOT NULL,
+        ts     INTEGER NOT NULL,
+        value  TEXT NOT NULL,
+        PRIMARY KEY (run, series, ts)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE history_runs (
+        run       INTEGER PRIMARY KEY,
+        size      INTEGER NOT NULL,  -- in rows
+        oldest_ms INTEGER NOT NULL,
+        newest_ms INTEGER NOT NULL
+    );
+    """,
+)

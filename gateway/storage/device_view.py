@@ -1,0 +1,183 @@
+"""The devices as the command line (and later the API) sees them: read-only, beside the writing process."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import orjson
+
+from gateway.errors import NotFoundError
+from gateway.model import JsonValue
+from gateway.storage import history
+from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
+
+_SUMMARY: Final = """
+    SELECT kind, name, type, customer, device_group, principal, first_ms, last_ms
+    FROM devices JOIN device_seen ON device_seen.device = devices.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of an attribute or of a telemetry key."""
+
+    ts: int
+    """The sample's own time, for an attribute the time of receipt; in milliseconds since 1970."""
+    value: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSummary:
+    """A device or an asset, without its values."""
+
+    kind: Literal["device", "asset"]
+    name: str
+    type: str
+    customer: str | None
+    group: str | None
+    principal: str | None
+    """Whose DTLS session the report that was received last came through; None for a plain one."""
+    first_seen_ts: int
+    """When its first report was received, in milliseconds since 1970."""
+    last_seen_ts: int
+    """When its last report was received, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDetails(DeviceSummary):
+    """A device or an asset with its attributes, and the latest value of each telemetry key."""
+
+    attributes: dict[str, Sample]
+    telemetry: dict[str, Sample]
+
+
+class DeviceView:
+    """Reads the device store of a data directory, also while another process writes it; for one thread.
+
+    Where there is no store yet there are no devices, until there is one. Each call sees one moment. Every method
+    raises ConfigurationError where the file is damaged or of another version of the gateway, UnavailableError
+    where the disk fails.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        self._open_connection: sqlite3.Connection | None = None
+
+    def devices(self, *, search: str = "", limit: int = 1000, offset: int = 0) -> list[DeviceSummary]:
+        """Devices and assets by name: `limit` of them from number `offset` on.
+
+        `search` is a part of the name, upper and lower case alike; no character in it is special.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            where = "WHERE instr(folded_name, ?)" if search else ""
+            # The page's ids first: what the offset skips is then passed in the index of names alone.
+            rows = connection.execute(
+                f"{_SUMMARY} WHERE devices.id IN "
+                f"(SELECT id FROM devices {where} ORDER BY name, kind LIMIT ? OFFSET ?) ORDER BY name, kind",
+                (*([search.casefold()] if search else []), max(limit, 0), offset),
+            )
+            return [DeviceSummary(*row) for row in rows.fetchall()]
+
+    def device(self, name: str, *, kind: Literal["device", "asset"] = "device") -> DeviceDetails:
+        """The device or asset of that name; raises NotFoundError."""
+        with self._reading() as connection:
+            if connection is None:
+                raise _not_found(name, kind, other_kind=False)
+            id = _device_id(connection, name, kind)
+            (summary,) = connection.execute(f"{_SUMMARY} WHERE devices.id = ?", (id,)).fetchall()
+            attributes = connection.execute(
+                "SELECT key, ts, value FROM attributes WHERE device = ? ORDER BY key", (id,)
+            ).fetchall()
+            telemetry = connection.execute(
+                "SELECT key, ts, value FROM series JOIN latest ON latest.series = series.id "
+                "WHERE device = ? ORDER BY key",
+                (id,),
+            ).fetchall()
+        return DeviceDetails(*(*summary, _samples_by_key(attributes), _samples_by_key(telemetry)))
+
+    def history(
+        self,
+        name: str,
+        key: str,
+        *,
+        kind: Literal["device", "asset"] = "device",
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 10_000,
+    ) -> list[Sample]:
+        """The samples of a telemetry key, ascending by time; of more than `limit` the newest.
+
+        From `start_ms` on, up to but not including `end_ms`, as in ThingsBoard. A key that the device never sent
+        has none. Raises NotFoundError for the device.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                raise _not_found(name, kind, other_kind=False)
+            id = _device_id(connection, name, kind)
+            series = connection.execute("SELECT id FROM series WHERE device = ? AND key = ?", (id, key)).fetchall()
+            if not series:
+                return []
+            points = history.read(
+                connection,
+                series[0][0],
+                first_ms=history.TIME_MIN_MS if start_ms is None else start_ms,
+                last_ms=history.TIME_MAX_MS if end_ms is None else end_ms - 1,
+                limit=limit,
+            )
+        return [Sample(ts, orjson.loads(text)) for ts, text in points]
+
+    def close(self) -> None:
+        """Close the file, where it is open."""
+        if self._open_connection is not None:
+            with sqlite_errors(self._path):
+                self._open_connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A read transaction, or None where there is no store yet."""
+        if self._open_connection is None:
+            try:
+                self._open_connection = open_database(self._path, migrations=MIGRATIONS, read_only=True)
+            except NotFoundError:
+                self._open_connection = None
+        if self._open_connection is None:
+            yield None
+            return
+        with sqlite_errors(self._path), transaction(self._open_connection, write=False):
+            yield self._open_connection
+
+
+def _device_id(connection: sqlite3.Connection, name: str, kind: str) -> int:
+    ids = dict(connection.execute("SELECT kind, id FROM devices WHERE name = ?", (name,)).fetchall())
+    if kind not in ids:
+        raise _not_found(name, kind, other_kind=bool(ids))
+    return int(ids[kind])
+
+
+def _samples_by_key(rows: list[tuple[str, int, str]]) -> dict[str, Sample]:
+    return {key: Sample(ts, orjson.loads(text)) for key, ts, text in rows}
+
+
+def _not_found(name: str, kind: str, *, other_kind: bool) -> NotFoundError:
+    if other_kind:
+        hint = f"there is an asset of that name (gateway device show {name} --asset)"
+        if kind == "asset":
+            hint = f"there is a device of that name (gateway device show {name})"
+    else:
+        hint = "see which there are: gateway device list --search TEXT"
+    return NotFoundError(f"there is no {kind} named {name}", hint=hint)

@@ -1,0 +1,322 @@
+"""The spool: where an uplink lies from its acknowledgement until every sink has it. `spool-N.db`, one per worker.
+
+Records gather in batches in the packet loop; a thread commits a batch as one row, so that the loop pays for one
+statement per batch and the disk for one flush. Whoever reads a spool is another process; the worker alone writes it.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+
+from gateway.errors import GatewayError
+from gateway.model import Delivery, StoredReport
+from gateway.storage.database import open_database, sqlite_errors, transaction
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE batches (
+        id    INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: sinks remember their positions by it
+        bytes INTEGER NOT NULL,
+        body  BLOB NOT NULL                       -- JSON: an array of StoredReports, each an array
+    );
+    CREATE TABLE identity (id TEXT NOT NULL);
+    INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+    """,
+)
+
+BATCH_OVERHEAD_BYTES: Final = 128
+"""What a batch takes in the file besides its records, roughly; so that many tiny batches count too."""
+
+WAITING_BATCHES: Final = 64
+"""Most batches that gather behind a slow disk; beyond them the spool counts as full."""
+
+BATCH_BYTES: Final = 8 << 20
+"""A batch takes no more records once it has this many bytes: SQLite bounds a row, and readers hold it whole."""
+
+TRIM_BATCHES: Final = 256
+"""Most batches deleted in one transaction, so that trimming never holds up a commit for long."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def spool_path(data_dir: Path, worker: int) -> Path:
+    """Where the spool of a worker lies."""
+    return data_dir / f"spool-{worker}.db"
+
+
+class Batch(Generic[T]):
+    """Uplinks on their way to the disk. `since_s` is when the first one came, on the monotonic clock."""
+
+    __slots__ = ("bytes", "error", "sealed", "since_s", "sources", "texts", "tickets")
+
+    def __init__(self, since_s: float) -> None:
+        self.since_s = since_s
+        self.sealed = False
+        """Whether it takes no more."""
+        self.tickets: list[T] = []
+        """Who waits for the commit, one per uplink."""
+        self.sources: list[str] = []
+        """Which integration each uplink came by."""
+        self.texts: list[bytes] = []
+        """Each uplink's reports, as the inside of a JSON array."""
+        self.bytes = 0
+        self.error: GatewayError | None = None
+        """Why the commit failed, if it did."""
+
+
+class _Trim:
+    """A piece of work for the writer: delete batches, at most `TRIM_BATCHES`."""
+
+    __slots__ = ("done_to", "freed_bytes", "up_to")
+
+    def __init__(self, up_to: int) -> None:
+        self.up_to = up_to
+        self.done_to = 0
+        """Up to which batch it got; 0 where it failed."""
+        self.freed_bytes = 0
+
+
+class Spool(Generic[T]):
+    """One worker's spool, used from the packet loop's thread.
+
+    As soon as the writer is free, and the commit interval is over, it gets the oldest batch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        max_bytes: int,
+        commit_batch: int,
+        commit_interval_s: float,
+        on_committed: Callable[[Batch[T]], None],
+    ) -> None:
+        """Open or create the spool. Raises ConfigurationError or UnavailableError, as `open_database` does.
+
+        `on_committed` is called in the loop's thread with each batch when its commit is over, failed or not.
+        """
+        self._path = path
+        self._loop = loop
+        self._max_bytes = max_bytes
+        self._commit_batch = commit_batch
+        self._commit_interval_s = commit_interval_s
+        self._on_committed = on_committed
+        self._connection = open_database(path, migrations=MIGRATIONS, synchronous="FULL", check_same_thread=False)
+        with sqlite_errors(path):
+            ((stored,),) = self._connection.execute("SELECT coalesce(sum(bytes), 0) FROM batches").fetchall()
+        self.bytes: int = stored
+        """Bytes of records in the file and on their way to it."""
+        self.waiting: deque[Batch[T]] = deque()
+        """Batches that are not on the disk yet, oldest first; the first may be with the writer."""
+        self._writing = False
+        self._next_commit_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._trimming = False
+        self._trim_wanted = 0
+        self._trimmed_to = 0
+        self._failing = False
+        self._closing: asyncio.Event | None = None
+        self._jobs: SimpleQueue[Batch[T] | _Trim | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
+        self._thread.start()
+
+    # -- the packet loop's side ------------------------------------------------------------------
+
+    def append(self, text: bytes, source: str, ticket: T) -> bool:
+        """Take an uplink's reports into the current batch; False where the spool is full or closing."""
+        waiting = self.waiting
+        batch = waiting[-1] if waiting else None
+        if batch is None or batch.sealed:
+            if len(waiting) >= WAITING_BATCHES or self._closing is not None:
+                return False
+            batch = Batch(time.monotonic())
+            waiting.append(batch)
+            if len(waiting) == 1:
+                # Not at once: what else came with the same system call shall go into the same commit.
+                self._loop.call_soon(self._advance)
+        size = len(text)
+        if self.bytes + size > self._max_bytes:
+            if not batch.tickets:
+                waiting.pop()
+            return False
+        self.bytes += size
+        batch.bytes += size
+        batch.texts.append(text)
+        batch.sources.append(source)
+        batch.tickets.append(ticket)
+        if len(batch.tickets) >= self._commit_batch or batch.bytes >= BATCH_BYTES:
+            batch.sealed = True
+            if self._timer is not None:
+                self._advance()  # a full batch need not wait for the commit interval's end
+        return True
+
+    def trim(self, up_to: int) -> None:
+        """Delete the batches up to this one, which every sink has. What fails is tried again with the next call."""
+        self._trim_wanted = max(self._trim_wanted, up_to)
+        if self._trim_wanted > self._trimmed_to and not self._trimming and self._closing is None:
+            self._trimming = True
+            self._jobs.put(_Trim(self._trim_wanted))
+
+    async def close(self) -> None:
+        """Commit what waits, then close the file."""
+        self._closing = asyncio.Event()
+        self._next_commit_s = 0.0
+        self._advance()
+        if self.waiting:
+            await self._closing.wait()
+        self._jobs.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+
+    def _advance(self) -> None:
+        """Give the writer the oldest batch, if it is free and it is time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing:
+            return
+        if not self.waiting:
+            if self._closing is not None:
+                self._closing.set()
+            return
+        delay_s = self._next_commit_s - time.monotonic()
+        batch = self.waiting[0]
+        if delay_s > 0 and not batch.sealed:
+            self._timer = self._loop.call_later(delay_s, self._advance)
+            return
+        self._writing = batch.sealed = True
+        self._jobs.put(batch)
+
+    def _committed(self, batch: Batch[T]) -> None:
+        self._writing = False
+        self._next_commit_s = time.monotonic() + self._commit_interval_s
+        self.waiting.popleft()
+        if batch.error is None:
+            self.bytes += BATCH_OVERHEAD_BYTES
+        else:
+            self.bytes -= batch.bytes
+        self._report(batch.error)
+        self._on_committed(batch)
+        self._advance()
+
+    def _trimmed(self, trim: _Trim) -> None:
+        self._trimming = False
+        if trim.done_to:
+            self.bytes -= trim.freed_bytes
+            self._trimmed_to = trim.done_to
+            self.trim(self._trim_wanted)
+
+    def _report(self, error: GatewayError | None) -> None:
+        """Log when committing begins to fail and when it works again, not at each batch."""
+        if error is not None and not self._failing:
+            _log.error("uplinks are answered 5.03: %s; %s", error.message, error.hint)
+        elif error is None and self._failing:
+            _log.warning("%s can be written again", self._path)
+        self._failing = error is not None
+
+    # -- the writer's thread ---------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if isinstance(job, _Trim):
+                self._delete(job)
+                self._tell(self._trimmed, job)
+            else:
+                job.error = self._insert(job)
+                self._tell(self._committed, job)
+        self._connection.close()
+
+    def _tell(self, callback: Callable[[Any], None], job: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, job)
+        except RuntimeError:  # the loop is gone: the process ends, and nobody waits any more
+            _log.debug("%s: the loop ended before the writer", self._path.name)
+
+    def _insert(self, batch: Batch[T]) -> GatewayError | None:
+        body = b"[" + b",".join(batch.texts) + b"]"
+        try:
+            with sqlite_errors(self._path):
+                self._connection.execute(
+                    "INSERT INTO batches (bytes, body) VALUES (?, ?)",
+                    (batch.bytes + BATCH_OVERHEAD_BYTES, body),
+                )
+        except GatewayError as error:
+            return error
+        return None
+
+    def _delete(self, trim: _Trim) -> None:
+        try:
+            with sqlite_errors(self._path), transaction(self._connection):
+                rows = self._connection.execute(
+                    "SELECT id, bytes FROM batches WHERE id <= ? ORDER BY id LIMIT ?",
+                    (trim.up_to, TRIM_BATCHES),
+                ).fetchall()
+                if rows:
+                    self._connection.execute("DELETE FROM batches WHERE id <= ?", (rows[-1][0],))
+        except GatewayError as error:
+            _log.warning("the spool could not be trimmed, it will be tried again: %s", error.message)
+            return
+        trim.freed_bytes = sum(size for _, size in rows)
+        trim.done_to = rows[-1][0] if len(rows) == TRIM_BATCHES else trim.up_to
+
+
+class SpoolReader:
+    """Another process's view of a spool."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises NotFoundError where there is no spool yet, ConfigurationError where it can't be read."""
+        self._path = path
+        self._connection: sqlite3.Connection = open_database(
+            path, migrations=MIGRATIONS, read_only=True, check_same_thread=False
+        )
+        with sqlite_errors(path):
+            ((identity,),) = self._connection.execute("SELECT id FROM identity").fetchall()
+        self.identity: str = identity
+        """Names this very file: a sink's position is of no use to another one that took its place."""
+
+    def read(self, *, after: int, max_batches: int, max_bytes: int) -> list[Delivery]:
+        """The batches behind `after`, in order; at least one if there is any, however large."""
+        with sqlite_errors(self._path):
+            sizes = self._connection.execute(
+                "SELECT id, bytes FROM batches WHERE id > ? ORDER BY id LIMIT ?", (after, max_batches)
+            ).fetchall()
+            if not sizes:
+                return []
+            last, total = after, 0
+            for batch_id, size in sizes:
+                total += size
+                if total > max_bytes and last != after:
+                    break
+                last = batch_id
+            rows = self._connection.execute(
+                "SELECT id, body FROM batches WHERE id > ? AND id <= ? ORDER BY id", (after, last)
+            ).fetchall()
+        return [Delivery(batch_id, [StoredReport(*report) for report in orjson.loads(body)]) for batch_id, body in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def empty_unused_spool(path: Path, up_to: int) -> None:
+    """Delete what every sink has from a spool whose worker is no more.
+
+    The file stays: its batch numbers must go on where they ended should there be such a worker again.
+    """
+    connection = open_database(path, migrations=MIGRATIONS)
+    try:
+        with sqlite_errors(path):
+            connection.execute("DELETE FROM batches WHERE id <= ?", (up_to,))
+    finally:
+        connection.close()

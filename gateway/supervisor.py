@@ -1,0 +1,250 @@
+"""The parent process: binds the sockets, starts and watches the workers, runs the delivery."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from gateway.delivery import Delivery
+from gateway.errors import ConfigurationError
+from gateway.listeners.batch_socket import bind_group
+from gateway.logs import configure_logging
+from gateway.metrics import UPLINKS_TOTAL, WORKER_RESTARTS_TOTAL, Metrics
+from gateway.settings import Settings
+from gateway.storage.catalogue import Catalogue
+
+LOCK_FILE = "gateway.lock"
+"""Held by the one gateway that runs on a data directory."""
+
+BIND_PATIENCE_S = 2.0
+"""How long a port may stay taken at the start: workers of a gateway that was killed need a moment to notice."""
+
+STOP_PATIENCE_S = 3.0
+"""How long workers may take to commit and end before they are killed."""
+
+DRAIN_PATIENCE_S = 1.0
+"""How long the delivery may go on after the workers ended."""
+
+STEADY_S = 5.0
+"""A worker is started again at once, but after a pause where it has lived for less than this twice in a row."""
+
+RESTART_PAUSE_S = 1.0
+
+LOCK_PATIENCE_S = 0.5
+"""How long the lock may be taken at the start: `gateway check` looks at it for a moment."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Run the gateway until SIGTERM or SIGINT; gives the exit code.
+
+    Raises ConfigurationError for what must be mended before it can run: a taken port, an unusable data
+    directory, another gateway on it.
+    """
+    configure_logging(settings, "gateway")
+    if settings.dtls_listener:
+        raise ConfigurationError(
+            "the DTLS listener is not in this version",
+            hint='set COAP_SECURITY_MODE="NO SECURE", or COAP_DTLS_ENABLED=false',
+        )
+    if not settings.plain_listener:
+        raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED=true")
+    with exclusive(settings.gateway_data_dir):
+        Catalogue(settings.gateway_data_dir).close()  # makes or migrates it, before any worker looks
+        sockets = _bind(settings)
+        return asyncio.run(_Supervisor(settings, sockets).run())
+
+
+@contextlib.contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory's lock. Raises ConfigurationError where it is held, or can't be written."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock: TextIO = open(data_dir / LOCK_FILE, "a+", encoding="ascii")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data directory {data_dir} can't be written: {error.strerror}",
+            hint="set GATEWAY_DATA_DIR to a folder that this user can write, or change its owner",
+        ) from error
+    with lock:
+        if not _lock(lock):
+            lock.seek(0)
+            raise ConfigurationError(
+                f"another gateway (process {lock.read().strip() or 'unknown'}) runs on {data_dir}",
+                hint="stop it, or give this one a folder of its own with GATEWAY_DATA_DIR",
+            )
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _lock(file: TextIO) -> bool:
+    deadline_s = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
+
+
+def _bind(settings: Settings) -> list[socket.socket]:
+    host, port = settings.coap_bind_address, settings.coap_bind_port
+    deadline_s = time.monotonic() + BIND_PATIENCE_S
+    while True:
+        try:
+            return bind_group(host, port, settings.workers)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline_s:
+                time.sleep(0.05)
+                continue
+            raise ConfigurationError(
+                f"UDP {host} port {port} can't be bound: {error.strerror}", hint=_bind_cure(error.errno, port)
+            ) from error
+
+
+def _bind_cure(code: int | None, port: int) -> str:
+    if code == errno.EADDRINUSE:
+        return f"see who holds it with `ss -ulnp 'sport = :{port}'`, or choose another with COAP_BIND_PORT"
+    if code == errno.EADDRNOTAVAIL:
+        return "set COAP_BIND_ADDRESS to an address of this machine, or to 0.0.0.0"
+    if code == errno.EACCES:
+        return "choose a port from 1024 on with COAP_BIND_PORT"
+    return "set COAP_BIND_ADDRESS and COAP_BIND_PORT"
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, sockets: list[socket.socket]) -> None:
+        self._settings = settings
+        self._sockets = sockets
+        self._metrics = Metrics()
+        self._figures: list[list[list[Any]]] = [[] for _ in sockets]
+        """Each worker's last statistics; the figures of its predecessors are in `_past`."""
+        self._past: list[list[list[Any]]] = []
+        self._controls: dict[int, asyncio.StreamWriter] = {}
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Serve until told to stop; gives the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        delivery = Delivery(
+            self._settings,
+            on_delivered=lambda worker, batch: loop.call_soon_threadsafe(self._let_trim, worker, batch),
+            metrics=self._metrics,
+        )
+        delivery.start()
+        try:
+            async with asyncio.TaskGroup() as watchers:
+                for index in range(len(self._sockets)):
+                    watchers.create_task(self._keep_worker(index))
+        finally:
+            await asyncio.to_thread(delivery.stop, DRAIN_PATIENCE_S)
+        for sock in self._sockets:
+            sock.close()
+        self._log_totals()
+        return self._exit_code
+
+    async def _keep_worker(self, index: int) -> None:
+        """Have this worker run until the gateway stops."""
+        pause_s = 0.0
+        while True:
+            started_s = time.monotonic()
+            code = await self._run_worker(index)
+            self._past.append(self._figures[index])
+            self._figures[index] = []
+            if self._stopping.is_set():
+                return
+            if code == ConfigurationError.exit_code:
+                self._exit_code = code
+                self._stopping.set()
+                return
+            self._metrics.count(WORKER_RESTARTS_TOTAL)
+            _log.error("worker %d ended unasked (%s); it is started again", index, _ending(code))
+            steady = time.monotonic() - started_s >= STEADY_S
+            if pause_s and not steady:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause_s)
+                    return
+            pause_s = 0.0 if steady else RESTART_PAUSE_S
+
+    async def _run_worker(self, index: int) -> int:
+        """Run a worker's process to its end; gives its exit code."""
+        ours, theirs = socket.socketpair()
+        plain = self._sockets[index]
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "gateway.worker",
+                *("--index", str(index)),
+                *("--workers", str(len(self._sockets))),
+                *("--control-fd", str(theirs.fileno())),
+                *("--plain-fd", str(plain.fileno())),
+                pass_fds=(theirs.fileno(), plain.fileno()),
+            )
+        reader, self._controls[index] = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        listening = asyncio.create_task(self._listen(index, reader))
+        stopping = asyncio.create_task(self._stopping.wait())
+        ended = asyncio.create_task(process.wait())
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            process.terminate()
+            await asyncio.wait({ended}, timeout=STOP_PATIENCE_S)
+            if not ended.done():
+                _log.error("worker %d did not stop within %.0f s and is killed", index, STOP_PATIENCE_S)
+                process.kill()
+        code = await ended
+        stopping.cancel()
+        self._controls.pop(index).close()
+        await listening
+        return code
+
+    async def _listen(self, index: int, reader: asyncio.StreamReader) -> None:
+        """Take a worker's messages, to its end."""
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                message = json.loads(line)
+                if "statistics" in message:
+                    self._figures[index] = message["statistics"]
+                elif "ready" in message:
+                    _log.info(
+                        "worker %d listens on %s port %d, UDP",
+                        index,
+                        self._settings.coap_bind_address,
+                        self._settings.coap_bind_port,
+                    )
+
+    def _let_trim(self, worker: int, batch: int) -> None:
+        control = self._controls.get(worker)
+        if control is not None and not control.is_closing():
+            control.write(json.dumps({"trim": batch}).encode() + b"\n")
+
+    def _log_totals(self) -> None:
+        totals: dict[str, int] = {}
+        for name, *labels, value in (figure for figures in self._past for figure in figures):
+            if name == UPLINKS_TOTAL:
+                totals[labels[1]] = totals.get(labels[1], 0) + value
+        counted = ", ".join(f"{count} x {code}" for code, count in sorted(totals.items()))
+        _log.info("stopped; uplinks answered: %s", counted or "none")
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
