@@ -124,7 +124,7 @@ class Delivery:
 
     def _find_spools(self) -> None:
         """Workers make their spools when they start; and there may be spools of more workers than there are now."""
-        if len(self._sources) >= self._workers:
+        if all(worker in self._sources for worker in range(self._workers)):
             return
         for path in self._settings.gateway_data_dir.glob("spool-*.db"):
             match = _SPOOL_NAME.fullmatch(path.name)

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.coap.endpoint import Handler, Ticket
 from gateway.converters import Decoder, compile_converter
-from gateway.errors import BadRequestError, ConverterError, RateLimitedError, UnavailableError
+from gateway.errors import BadRequestError, ConverterError, GatewayError, RateLimitedError, UnavailableError
 from gateway.integrations.rates import RateLimiter
 from gateway.integrations.registry import Registry
 from gateway.metrics import (
@@ -82,9 +82,9 @@ class Pipeline:
                         time_limit_ms=self._settings.gateway_javascript_time_limit_ms,
                         memory_limit_bytes=self._settings.gateway_javascript_memory_limit_bytes,
                     )
-            except ConverterError as error:
+            except GatewayError as error:
                 _log.error("converter %s can't be used: %s", converter.name, error.message)
-                by_name[converter.name] = error
+                by_name[converter.name] = ConverterError(f"the converter can't be used: {error.message}")
             else:
                 decoders[converter] = by_name[converter.name] = decoder
         self._decoders, self._by_name = decoders, by_name

@@ -38,7 +38,7 @@ PRELUDE: Final = r"""(function (ERROR_MARK, LINE_OFFSET, MAX_ARRAY_LENGTH, MAX_R
   const { defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf } = Object;
   const { isPrototypeOf } = Object.prototype;
   const { isArray } = Array;
-  const arrayPrototype = Array.prototype, arraySlice = arrayPrototype.slice;
+  const arrayPrototype = Array.prototype, { join: arrayJoin, slice: arraySlice } = arrayPrototype;
   const errorPrototype = Error.prototype, internalErrorPrototype = InternalError.prototype;
   const promisePrototype = Promise.prototype;
   const functionToText = Function.prototype.toString;
@@ -62,8 +62,13 @@ PRELUDE: Final = r"""(function (ERROR_MARK, LINE_OFFSET, MAX_ARRAY_LENGTH, MAX_R
     return stringify(thrown) ?? toText(thrown);
   }
 
+  function wellFormed(text) {
+    return apply(toWellFormed, text, NO_ARGUMENTS);
+  }
+
   function failure(message, stack) {
-    return ERROR_MARK + stringify([apply(toWellFormed, message, NO_ARGUMENTS), stack]);
+    // Joined and not added: the sum of long strings is a rope, which the binding does not know.
+    return apply(arrayJoin, [ERROR_MARK, stringify([wellFormed(message), wellFormed(stack)])], [""]);
   }
 
   function describe(thrown) {

@@ -35,6 +35,7 @@ MAX_TS_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 _INT_LIMIT: Final = 1 << 63
+_MAX_PATH_LENGTH: Final = 120
 
 _new_report: Final = tuple.__new__
 """Makes a `DeviceReport` from its fields in their order, without the frame that a named tuple's own `__new__` costs."""
@@ -89,7 +90,7 @@ def _report(source: JsonValue, received_ms: int, at: str) -> DeviceReport:
     report_type = get("deviceType")
     if asset is not None:
         if name is not None:
-            raise ConverterError(f"{at}deviceName and assetName exclude each other: a report is of one of the two")
+            raise ConverterError(f"{at}deviceName and assetName exclude each other: a report has one of the two")
         kind, name, report_type = "asset", asset, get("assetType")
     elif name is None:
         raise ConverterError(f"{at}deviceName or assetName is missing")
@@ -258,16 +259,16 @@ def _check_key(key: JsonValue, place: _Place) -> str:
     if len(key) > MAX_NAME_LENGTH:
         raise ConverterError(f"{_path(place)} has a key of {len(key)} characters, {MAX_NAME_LENGTH} is the most")
     if not key.isascii():
-        _check_unicode(key, place)
+        _check_unicode(key, place, "has a key that holds")
     return key if type(key) is str else str.__str__(key)
 
 
-def _check_unicode(text: str, place: _Place) -> None:
+def _check_unicode(text: str, place: _Place, what: str = "holds") -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
-        raise ConverterError(f"{_path(place)} holds half of a surrogate pair, U+{code:04X}") from None
+        raise ConverterError(f"{_path(place)} {what} half of a surrogate pair, U+{code:04X}") from None
 
 
 def _refuse_number(value: float, place: _Place) -> NoReturn:
@@ -277,13 +278,14 @@ def _refuse_number(value: float, place: _Place) -> NoReturn:
 
 
 def _path(place: _Place) -> str:
-    """The place as it stands in an error, such as `telemetry[1].values.position[0]`."""
-    if isinstance(place, str):
-        return place
-    parent, key = place
-    if isinstance(key, str) and key.isidentifier():
-        return f"{_path(parent)}.{key}"
-    return f"{_path(parent)}[{json.dumps(key)}]"
+    """The place as it stands in an error, such as `telemetry[1].values.position[0]`; a long one without its middle."""
+    steps = ""
+    while not isinstance(place, str):
+        place, key = place
+        named = isinstance(key, str) and key.isidentifier()
+        steps = (f".{key}" if named else f"[{json.dumps(key)}]") + steps
+    path = place + steps
+    return path if len(path) <= _MAX_PATH_LENGTH else f"{path[: _MAX_PATH_LENGTH - 40]}…{path[-39:]}"
 
 
 def _kind_of(value: object) -> str:

@@ -167,6 +167,20 @@ def test_the_data_version_changes_with_every_commit_of_another_connection(catalo
     assert versions[3] == versions[4]
 
 
+def test_a_snapshot_is_of_one_moment(catalogue: Catalogue, tmp_path: Path) -> None:
+    catalogue.add_integration(METERS)
+
+    def write_between_the_reads(statement: str) -> None:
+        if "FROM converters" in statement:
+            catalogue.update_converter("tutorial", replace(TUTORIAL, name="demo"))
+
+    with Catalogue(tmp_path) as reader:
+        reader._connection.set_trace_callback(write_between_the_reads)
+        assert reader.snapshot() == ([METERS], [TUTORIAL])
+        reader._connection.set_trace_callback(None)
+        assert reader.snapshot() == ([replace(METERS, converter="demo")], [replace(TUTORIAL, name="demo")])
+
+
 ROUNDS = 100
 
 

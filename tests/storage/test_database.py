@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -188,29 +188,26 @@ def test_a_migration_may_hold_triggers_and_comments(tmp_path: Path) -> None:
         assert rows(connection, "SELECT text FROM log") == [("a",), ("; END",)]
 
 
-def migrate_at_once(path: Path, start: Barrier) -> None:
-    start.wait(WAIT_S)
-    for _ in range(3):
-        open_database(path, migrations=COUNTED).close()
+RACES = 25
+COUNTED = ("CREATE TABLE steps (step INTEGER)", *(f"INSERT INTO steps VALUES ({step})" for step in range(1, 10)))
 
 
-COUNTED = (
-    "CREATE TABLE steps (step INTEGER)",
-    *(f"INSERT INTO steps VALUES ({step})" for step in range(1, 40)),
-)
+def migrate_at_once(folder: Path, start: Barrier) -> None:
+    for race in range(RACES):
+        start.wait(WAIT_S)
+        open_database(folder / f"{race}.db", migrations=COUNTED).close()
 
 
 def test_processes_that_migrate_at_the_same_time_apply_each_step_once(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "counted.db"
     start = CONTEXT.Barrier(4)
-    racers = [CONTEXT.Process(target=migrate_at_once, args=(path, start)) for _ in range(4)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join(WAIT_S)
-    assert [racer.exitcode for racer in racers] == [0, 0, 0, 0]
-    with opened(path, COUNTED) as connection:
-        assert rows(connection, "SELECT step FROM steps ORDER BY step") == [(step,) for step in range(1, 40)]
+    with ExitStack() as running:
+        racers = [running.enter_context(process(migrate_at_once, tmp_path, start)) for _ in range(4)]
+        for racer in racers:
+            racer.join(WAIT_S)
+        assert [racer.exitcode for racer in racers] == [0, 0, 0, 0]
+    for race in range(RACES):
+        with opened(tmp_path / f"{race}.db", COUNTED) as connection:
+            assert rows(connection, "SELECT step FROM steps ORDER BY step") == [(step,) for step in range(1, 10)]
 
 
 def open_then_stop_in_the_middle_of_a_write(path: Path, ready: Connection) -> None:
