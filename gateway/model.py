@@ -86,10 +86,18 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a DTLS session belongs to; set when its handshake completes."""
+    """Who a DTLS session belongs to; set when its handshake completes. A PSK identity has a kind and a name alone."""
 
     kind: Literal["psk", "x509", "rpk"]
     name: str
+    subject: str | None = None
+    """The certificate's subject, as RFC 4514 writes it."""
+    sans: tuple[str, ...] = ()
+    """The certificate's alternative names in its own order: DNS names, URIs, e-mail and IP addresses, as bare text."""
+    fingerprint: str | None = None
+    """SHA-256 of the certificate, or of a raw public key's SubjectPublicKeyInfo: 64 lower-case hex digits."""
+    issuer: str | None = None
+    """The certificate's issuer, as RFC 4514 writes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 import aiocoap
 import aiocoap.error
@@ -23,7 +23,7 @@ from aiocoap.pipe import Pipe
 from aiocoap.tokenmanager import TokenManager
 
 from gateway.coap.blockwise import Block, BodyAssembler, TooLargeError
-from gateway.coap.codec import diagnostic_payload, encode_message, is_malformed, parse_message
+from gateway.coap.codec import diagnostic_payload, encode_message, is_well_formed, parse_message
 from gateway.coap.discovery import Path, filtered, link_format, links_to
 from gateway.coap.endpoint import DISCOVERY_PATH, Endpoint, Resolver, Route, request_of
 from gateway.coap.exchanges import Exchanges
@@ -223,6 +223,24 @@ class _Site(aiocoap.resource.Resource):
             pipe.add_response(response, is_last=True)
 
 
+class _Rendering:
+    """A request's answering. aiocoap may give it up before it begins; a coroutine would complain of that."""
+
+    def __init__(self, site: _Site, pipe: Pipe) -> None:
+        self._site = site
+        self._pipe = pipe
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._site.render_to_pipe(self._pipe).__await__()
+
+
+class _Context(aiocoap.Context):
+    """aiocoap's context, with a site of our own and no transport."""
+
+    def _render_to_pipe(self, pipe: Pipe) -> _Rendering:
+        return _Rendering(self.serversite, pipe)
+
+
 class Bridge:
     """The slow lane of one endpoint."""
 
@@ -252,7 +270,7 @@ class Bridge:
             "Tuning", (TransportTuning,), {"EMPTY_ACK_DELAY": piggyback_timeout_s, "EXCHANGE_LIFETIME": 0.0}
         )()
         logging.getLogger("coap-gateway").setLevel(logging.ERROR)
-        self._context = aiocoap.Context(
+        self._context = _Context(
             loop=asyncio.get_running_loop(), serversite=_Site(self, endpoints), loggername="coap-gateway"
         )
         tokens = TokenManager(self._context)
@@ -340,10 +358,10 @@ class Bridge:
 def _without_junk(data: bytes) -> bytes:
     """The message without the options that it is as good as without.
 
-    aiocoap fails on some of them, and keeps every number that it ever saw as a Content-Format.
+    aiocoap fails on some of them, and keeps every option number and Content-Format that it ever saw.
     """
     type_, code, mid, token, options, payload = parse_message(data)
-    wanted = [option for option in options if option[0] not in _IGNORED and not is_malformed(*option)]
+    wanted = [option for option in options if option[0] not in _IGNORED and is_well_formed(*option)]
     return encode_message(type_, code, mid, token, wanted, payload)
 
 

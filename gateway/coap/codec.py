@@ -174,11 +174,6 @@ def is_well_formed(number: int, value: bytes) -> bool:
     return rule is not None and rule.shortest <= len(value) <= rule.longest
 
 
-def is_malformed(number: int, value: bytes) -> bool:
-    """Whether an option is known, and its value has a length that its definition does not allow."""
-    return number in _RULES and not is_well_formed(number, value)
-
-
 def encode_message(
     type_: Type, code: int, mid: int, token: bytes = b"", options: Iterable[Option] = (), payload: bytes = b""
 ) -> bytes:

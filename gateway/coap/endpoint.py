@@ -83,9 +83,9 @@ class SlowLane(Protocol):
 _log = logging.getLogger(__name__)
 
 _ACKNOWLEDGED = bytes((0x60, Code.EMPTY))
+_CREATED_CODE = Code.CREATED  # looking it up in its enumeration takes as long as all else about a response
 _CREATED = tuple(bytes((0x60 | length, Code.CREATED)) for length in range(9))
-
-_BARE_CREATED = Outcome(Code.CREATED)
+_CREATED_NON = tuple(bytes((0x50 | length, Code.CREATED)) for length in range(9))
 
 # First two bytes of a message on the express lane → where its options begin, and whether it is confirmable.
 _EXPRESS_HEADS = {
@@ -132,9 +132,8 @@ class Exchange:
         self._state = state | 2
         if state:
             self._endpoint._separately(self._route, self._mid_and_token[2:], outcome, self._no_response)
-        elif self._confirmable and not self._no_response and outcome.code is Code.CREATED:
-            tail = self._mid_and_token
-            self._endpoint._answer(self._route, self._key, _CREATED[len(tail) - 2] + tail)
+        elif outcome.code is _CREATED_CODE and not self._no_response:
+            self._endpoint._created(self._route, self._key, self._mid_and_token, self._confirmable)
         else:
             self._endpoint._respond(
                 self._route, self._key, self._mid_and_token, self._confirmable, self._no_response, outcome
@@ -195,7 +194,6 @@ class Endpoint:
         younger, older = exchanges.younger, exchanges.older
         handlers = self._handlers
         max_body_bytes = self._max_body_bytes
-        outbox = self._outbox
         self._receiving = True
         for data, route in datagrams:
             try:
@@ -225,9 +223,8 @@ class Endpoint:
                     outcome = error.outcome
                 if outcome is None:
                     continue
-                if outcome.code is Code.CREATED and confirmable and not no_response:
-                    younger[key] = response = _CREATED[options_start - 4] + mid_and_token
-                    outbox.append((response, route))
+                if outcome.code is _CREATED_CODE and not no_response:
+                    self._created(route, key, mid_and_token, confirmable)
                 else:
                     exchange.complete(outcome)
             except Exception:  # noqa: BLE001  a bug of ours must cost one datagram, not the listener
@@ -315,8 +312,20 @@ class Endpoint:
 
     def _answer(self, route: Route, key: ExchangeKey, response: bytes) -> None:
         """Send what answers a confirmable request, and remember it for its duplicates."""
-        self._exchanges.answer(key, response)
+        self._exchanges.younger[key] = response
         self.send(response, route)
+
+    def _created(self, route: Route, key: ExchangeKey, mid_and_token: bytes, confirmable: bool) -> None:
+        """Send a bare 2.01: what `_respond` would, which nearly all responses are."""
+        if confirmable:
+            response = _CREATED[len(mid_and_token) - 2] + mid_and_token
+            self._exchanges.younger[key] = response
+        else:
+            mid = self._exchanges.next_mid().to_bytes(2, "big")
+            response = _CREATED_NON[len(mid_and_token) - 2] + mid + mid_and_token[2:]
+        if not self._outbox and not self._receiving:
+            self._on_output()
+        self._outbox.append((response, route))
 
     def _respond(
         self,
@@ -339,8 +348,6 @@ class Endpoint:
 
     def _encode(self, type_: Type, mid: int, token: bytes, outcome: Outcome) -> bytes:
         """An outcome as a message: code, Max-Age where there is one, Size1 with a 4.13, diagnostic payload."""
-        if outcome == _BARE_CREATED:  # nearly all of them
-            return bytes((0x40 | type_ << 4 | len(token), Code.CREATED, mid >> 8, mid & 0xFF)) + token
         options: list[Option] = []
         if outcome.max_age_s is not None:
             options.append((OptionNumber.MAX_AGE, encode_uint(outcome.max_age_s)))

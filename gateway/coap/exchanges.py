@@ -47,11 +47,8 @@ class Exchanges:
         self._rotate_at = now_s + EXCHANGE_LIFETIME_S
 
     def answer(self, key: ExchangeKey, response: bytes) -> None:
-        """Remember the response of a message that was seen, to be repeated for its duplicates."""
-        if key in self.older:
-            self.older[key] = response
-        else:
-            self.younger[key] = response
+        """Remember a message, or the response that is to be repeated for its duplicates."""
+        self.younger[key] = response
 
     def next_mid(self) -> int:
         """A message ID for a message of ours, from one sequence for all peers and lanes (RFC 7252 §4.4)."""

@@ -42,13 +42,15 @@ def open_database(
     read_only: bool = False,
     check_same_thread: bool = True,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    page_bytes: int = 4096,
 ) -> sqlite3.Connection:
     """Open a database in WAL mode; for writing, create folder (0700) and file (0600) and migrate its schema.
 
     `migrations` are SQL scripts in the order in which they were written; `PRAGMA user_version` counts those
     that the file has had. Each runs in a transaction of its own, and any number of processes may do it at the
     same time. `synchronous="FULL"` makes a commit survive a power failure, `"NORMAL"` only the death of the
-    process. `busy_timeout_ms` bounds how long a statement waits for another process.
+    process. `busy_timeout_ms` bounds how long a statement waits for another process. `page_bytes` counts for a new
+    file only.
 
     Raises ConfigurationError where the folder or the file can't be written, the file is damaged or not a
     database, or its schema is of another version; UnavailableError where the disk is full or another process
@@ -72,6 +74,7 @@ def open_database(
             if read_only:
                 _check_readable(connection, path, len(migrations))
             else:
+                connection.execute(f"PRAGMA page_size = {page_bytes}")
                 _configure(connection, synchronous, busy_timeout_ms)
                 _migrate(connection, path, migrations)
         except BaseException:

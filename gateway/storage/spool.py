@@ -33,6 +33,12 @@ MIGRATIONS: Final = (
     """,
 )
 
+PAGE_BYTES: Final = 16_384
+"""A batch is one long row, and SQLite writes each page by system calls of its own."""
+
+CHECKPOINT_PAGES: Final = 256
+"""How long the write-ahead log grows before it is moved into the file: 4 MiB."""
+
 BATCH_OVERHEAD_BYTES: Final = 128
 """What a batch takes in the file besides its records, roughly; so that many tiny batches count too."""
 
@@ -113,8 +119,11 @@ class Spool(Generic[T]):
         self._commit_batch = commit_batch
         self._commit_interval_s = commit_interval_s
         self._on_committed = on_committed
-        self._connection = open_database(path, migrations=MIGRATIONS, synchronous="FULL", check_same_thread=False)
+        self._connection = open_database(
+            path, migrations=MIGRATIONS, synchronous="FULL", check_same_thread=False, page_bytes=PAGE_BYTES
+        )
         with sqlite_errors(path):
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
             ((stored,),) = self._connection.execute("SELECT coalesce(sum(bytes), 0) FROM batches").fetchall()
         self.bytes: int = stored
         """Bytes of records in the file and on their way to it."""
@@ -172,7 +181,6 @@ class Spool(Generic[T]):
     async def close(self) -> None:
         """Commit what waits, then close the file."""
         self._closing = asyncio.Event()
-        self._next_commit_s = 0.0
         self._advance()
         if self.waiting:
             await self._closing.wait()
@@ -192,7 +200,7 @@ class Spool(Generic[T]):
             return
         delay_s = self._next_commit_s - time.monotonic()
         batch = self.waiting[0]
-        if delay_s > 0 and not batch.sealed:
+        if delay_s > 0 and not batch.sealed and self._closing is None:
             self._timer = self._loop.call_later(delay_s, self._advance)
             return
         self._writing = batch.sealed = True

@@ -5,17 +5,33 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, uplinks
+from benchmarks import dtls, report, uplinks_report
 from benchmarks.options import Options
-from benchmarks.servers import placement
+from benchmarks.servers import find_placement
 
 ROOT = Path(__file__).parents[2]
 
-SUITES = {"uplinks": uplinks.run}
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Scenarios that are measured together."""
+
+    measure: Callable[[Options], report.Report]
+    json: Path
+    """Where its figures go, unless told otherwise."""
+    has_load: bool
+    """Whether it puts load on servers that store, so that the disk and a CPU beside the server's matter."""
+
+
+SUITES = {
+    "uplinks": Suite(uplinks_report.measure, Path("bench-results.json"), has_load=True),
+    "dtls": Suite(dtls.measure, Path("bench-dtls-results.json"), has_load=False),
+}
 
 _IN_MEMORY = ("tmpfs", "ramfs")
 
@@ -25,66 +41,66 @@ def main() -> int:
     arguments = _parse()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers are ended
     arguments.data_dir.mkdir(parents=True, exist_ok=True)
-    machine = report.machine(arguments.data_dir)
+    machine = report.machine(arguments.data_dir) | {"realtime": arguments.realtime}
     options = _options(arguments)
-    if machine["data_file_system"] in _IN_MEMORY:
+    suite = SUITES[arguments.suite]
+    if suite.has_load and machine["data_file_system"] in _IN_MEMORY:
         _warn(f"{arguments.data_dir} is in memory: what storing costs will look too low; see --data-dir")
-    if options.placement.server == options.placement.generator:
+    if suite.has_load and options.placement.server == options.placement.generator:
         _warn("there is only one CPU: throughput and latency are those of server and generator together")
-    else:
-        os.sched_setaffinity(0, {options.placement.generator})
+    os.sched_setaffinity(0, {options.placement.generator})
     try:
-        run = SUITES[arguments.suite](options)
+        measured = suite.measure(options)
     except KeyboardInterrupt:
         return 130
-    for name, error in run.errors.items():
+    for name, error in measured.errors.items():
         _warn(f"{name}: {error}")
-    if run.results:
-        _report(run.results, machine, arguments)
-    elif not run.errors:
+    if measured.rows:
+        _show(measured, machine, arguments, arguments.json or suite.json)
+    elif not measured.errors:
         _warn(f"no scenario is called {' or '.join(arguments.only)}")
         return 2
-    return 1 if run.errors else 0
+    return 1 if measured.errors else 0
 
 
-def _report(results: Sequence[uplinks.Result], machine: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _show(measured: report.Report, machine: dict[str, Any], arguments: argparse.Namespace, file: Path) -> None:
     print(
         f"{machine['cpus']} CPUs, {machine['cpu']}, {machine['system']}, kernel {machine['kernel']}, "
-        f"Python {machine['python']}, data on {machine['data_file_system']}\n"
+        f"Python {machine['python']}, data on {machine['data_file_system']}"
+        f"{', realtime scheduling' if arguments.realtime else ''}\n"
     )
-    print(report.table(results))
-    print(f"\n{report.disturbance(results)}".rstrip() + "\n")
-    for verdict in report.verdicts(results):
+    print(report.table(measured.rows) + "\n")
+    for note in measured.notes:
+        print(note + "\n")
+    for verdict in measured.verdicts:
         print(verdict)
-    arguments.json.write_text(
-        json.dumps(report.as_json(arguments.suite, machine, results), indent=2) + "\n", encoding="utf-8"
-    )
-    print(f"\nall figures: {arguments.json}")
+    document = measured.as_json(arguments.suite, machine)
+    file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(f"\nall figures: {file}")
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures the gateway on this machine, over loopback. See docs/benchmarks.md.",
+        description="Measures the gateway on this machine. See docs/benchmarks.md.",
     )
     parser.add_argument("suite", nargs="?", choices=sorted(SUITES), default="uplinks")
     parser.add_argument("--quick", action="store_true", help="a second for each scenario; the figures are rough")
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="how long each is measured at full load (%(default)s)"
+        "--seconds", type=float, default=5.0, help="how long each is measured, if with load at full (%(default)s)"
     )
     parser.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="NAME",
-        help="scenarios by name or its beginning, such as ack-con",
+        help="scenarios by name or its beginning, such as ack-con or record",
     )
     parser.add_argument(
         "--json",
         type=Path,
-        default=Path("bench-results.json"),
         metavar="FILE",
-        help="where the figures go (%(default)s)",
+        help=f"where the figures go ({', '.join(str(suite.json) for suite in SUITES.values())})",
     )
     parser.add_argument(
         "--data-dir",
@@ -101,19 +117,22 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not 0 < arguments.seconds <= 60:
         parser.error("--seconds must be above 0 and at most 60")
+    if arguments.realtime and os.geteuid() != 0:
+        parser.error("--realtime needs root")
     return arguments
 
 
 def _options(arguments: argparse.Namespace) -> Options:
     quick: bool = arguments.quick
     return Options(
-        placement=placement(realtime=arguments.realtime),
+        placement=find_placement(realtime=arguments.realtime),
         only=tuple(arguments.only),
         warm_up_s=0.2 if quick else 1.0,
         paced_s=0.2 if quick else 2.0,
         saturated_s=0.4 if quick else arguments.seconds,
         drain_s=5.0 if quick else 60.0,
         data_dir=arguments.data_dir,
+        idle_associations=200 if quick else 10_000,
     )
 
 

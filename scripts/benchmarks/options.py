@@ -17,11 +17,13 @@ class Options:
     paced_s: float
     """Of each scenario's phase at a fixed rate."""
     saturated_s: float
-    """Of each scenario's phase at full load."""
+    """Of each scenario's phase at full load; for one without phases, of all its rounds."""
     drain_s: float
     """How long a gateway's supervisor may take, after the load, to finish with what was stored."""
     data_dir: Path
     """Where measured gateways keep their data."""
+    idle_associations: int
+    """How many DTLS associations are held at a time where their memory is measured."""
 
     def wants(self, name: str) -> bool:
         """Whether the scenario of that name is to be run."""

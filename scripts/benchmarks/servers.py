@@ -88,7 +88,7 @@ class Server:
         return [self.measured] if self.supervisor is None else [self.measured, self.supervisor]
 
 
-def placement(*, realtime: bool) -> Placement:
+def find_placement(*, realtime: bool) -> Placement:
     """The first and the last CPU that this process may use; they are the same where it has but one."""
     available = sorted(os.sched_getaffinity(0))
     return Placement(server=available[0], generator=available[-1], realtime=realtime)
@@ -219,6 +219,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _end_with_parent() -> None:
     """Runs in the child: a benchmark that is killed leaves nothing behind."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def prepare_generator(placement: Placement) -> None:
+    """To be called in the load generator's process before it begins."""
+    _end_with_parent()
+    placement.place_generator()
 
 
 def _clean_environment() -> dict[str, str]:

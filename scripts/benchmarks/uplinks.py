@@ -124,14 +124,14 @@ KINDS = (
         "python",
         "gateway, JSON through Python, stored",
         functools.partial(_gateway, Language.PYTHON),
-        window=512,
+        window=256,
         budget_us=10.0,
     ),
     Kind(
         "javascript",
         "gateway, JSON through JavaScript, stored",
         functools.partial(_gateway, Language.JAVASCRIPT),
-        window=512,
+        window=256,
         budget_us=28.0,
     ),
     Kind("aiocoap", "aiocoap, acknowledge only", lambda options: servers.aiocoap(options.placement), window=16),
@@ -235,7 +235,7 @@ def _generate(job: Job, options: Options) -> Load:
         [sys.executable, "-m", "benchmarks.generator"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=options.placement.place_generator,
+        preexec_fn=functools.partial(servers.prepare_generator, options.placement),
     )
     try:
         output, _ = process.communicate(json.dumps(asdict(job)).encode(), timeout=bound_s)

@@ -16,7 +16,6 @@ from gateway.coap.codec import (
     diagnostic_payload,
     encode_message,
     encode_uint,
-    is_malformed,
     is_well_formed,
     parse_message,
     unacceptable_option,
@@ -155,10 +154,9 @@ def test_only_critical_options_can_be_unacceptable(options: list[Option], number
     assert unacceptable_option(options) == number
 
 
-def test_malformed_is_a_known_option_with_a_value_of_a_wrong_length() -> None:
-    assert is_malformed(OptionNumber.CONTENT_FORMAT, bytes(3))
-    assert not is_malformed(OptionNumber.CONTENT_FORMAT, bytes(2))
-    assert not is_malformed(0xFFFE, bytes(3))
+def test_well_formed_is_a_known_option_with_a_value_of_an_allowed_length() -> None:
+    assert is_well_formed(OptionNumber.CONTENT_FORMAT, bytes(2))
+    assert not is_well_formed(OptionNumber.CONTENT_FORMAT, bytes(3))
     assert not is_well_formed(0xFFFE, bytes(3))
 
 

@@ -105,15 +105,16 @@ def test_forgetting_in_time_is_not_counted_as_eviction() -> None:
     assert (DEDUP_EVICTED_TOTAL,) not in metrics.counters
 
 
-def test_the_answer_to_an_older_message_does_not_make_it_young_again() -> None:
+def test_the_answer_to_an_older_message_is_remembered_with_the_younger_ones() -> None:
     memory = exchanges()
     memory.younger[KEY] = UNANSWERED
     memory.advance(5000.0 + EXCHANGE_LIFETIME_S)
     assert KEY in memory.older
     memory.answer(KEY, b"answer")
-    assert memory.older == {KEY: b"answer"}
-    assert not memory.younger
+    assert memory.younger == {KEY: b"answer"}
     memory.advance(5000.0 + 2 * EXCHANGE_LIFETIME_S)
+    assert remembers(memory)
+    memory.advance(5000.0 + 3 * EXCHANGE_LIFETIME_S)
     assert not remembers(memory)
 
 
