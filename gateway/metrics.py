@@ -23,7 +23,8 @@ BRIDGE_REFUSED_TOTAL = "gateway_bridge_refused_total"
 """Messages answered 5.03 because the slow lane was over its rate."""
 
 SEPARATE_RESPONSES_TOTAL = "gateway_separate_responses_total"
-"""Responses that missed the piggyback time-out, by `result`: acknowledged, reset, lost."""
+"""Responses that missed the piggyback time-out, by `result`: acknowledged, reset, lost, or unconfirmed (sent once,
+because too many others wait to be confirmed)."""
 
 SPOOL_COMMITS_TOTAL = "gateway_spool_commits_total"
 """Commits of a spool, by `result`: ok, failed."""

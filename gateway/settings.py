@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.errors import ConfigurationError
@@ -218,6 +227,16 @@ class Settings(BaseSettings):
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )
     gateway_log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
+
+    @field_validator("gateway_commit_interval_ms")
+    @classmethod
+    def _commits_in_time(cls, interval_ms: int, info: ValidationInfo) -> int:
+        timeout_ms = info.data.get("coap_timeout")  # absent where that is wrong itself
+        if timeout_ms is not None and interval_ms >= timeout_ms:
+            raise ValueError(
+                f"must be less than COAP_TIMEOUT, which is {timeout_ms}: every uplink would be answered 5.03"
+            )
+        return interval_ms
 
     @property
     def plain_listener(self) -> bool:

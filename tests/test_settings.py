@@ -84,6 +84,7 @@ def test_every_number_has_its_bounds_in_this_test() -> None:
 
 @pytest.mark.parametrize(("variable", "value"), LOWEST + HIGHEST)
 def test_a_number_at_its_bound_is_taken(variable: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COAP_TIMEOUT", "60000")  # the commit interval must be below it
     monkeypatch.setenv(variable, str(value))
     assert value_of(variable) == value
 
@@ -341,3 +342,18 @@ def test_every_time_and_size_says_its_unit(ending: str, unit: str) -> None:
     described = {name: text for name, (text, _) in example_entries().items() if name.endswith(ending)}
     assert described
     assert [name for name, text in described.items() if unit not in text] == []
+
+
+@pytest.mark.parametrize(("interval", "right"), [("9999", True), ("10000", False)])
+def test_a_commit_interval_must_leave_time_to_answer(
+    monkeypatch: pytest.MonkeyPatch, interval: str, right: bool
+) -> None:
+    monkeypatch.setenv("GATEWAY_COMMIT_INTERVAL_MS", interval)
+    monkeypatch.setenv("COAP_TIMEOUT", "10000")
+    if right:
+        assert load_settings().gateway_commit_interval_ms == 9999
+    else:
+        with pytest.raises(
+            ConfigurationError, match="GATEWAY_COMMIT_INTERVAL_MS=10000: must be less than COAP_TIMEOUT"
+        ):
+            load_settings()

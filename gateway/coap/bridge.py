@@ -97,7 +97,7 @@ class _Messages(MessageManager):
         self._metrics = metrics
 
     def _next_message_id(self) -> int:
-        return self._exchanges.next_mid()
+        return int.from_bytes(self._exchanges.next_mid(), "big")
 
     def awaits(self, peer: _Peer, mid: int) -> bool:
         """Whether an ACK or RST with this message ID means anything."""

@@ -86,6 +86,8 @@ _ACKNOWLEDGED = bytes((0x60, Code.EMPTY))
 _CREATED_CODE = Code.CREATED  # looking it up in its enumeration takes as long as all else about a response
 _CREATED = tuple(bytes((0x60 | length, Code.CREATED)) for length in range(9))
 _CREATED_NON = tuple(bytes((0x50 | length, Code.CREATED)) for length in range(9))
+_IS_ACK = 0x20
+"""Set in the first byte of an ACK, and not in that of a NON."""
 
 # First two bytes of a message on the express lane → where its options begin, and whether it is confirmable.
 _EXPRESS_HEADS = {
@@ -97,32 +99,26 @@ _EXPRESS_HEADS = {
 
 
 class Exchange:
-    """A request of this endpoint that waits for its outcome."""
+    """A request of this endpoint that waits for its outcome.
 
-    __slots__ = ("_confirmable", "_endpoint", "_key", "_mid_and_token", "_no_response", "_route", "_state")
+    It holds the bare 2.01 that will answer it as a rule, ready-made; the message ID and token are in there.
+    """
 
-    def __init__(
-        self,
-        endpoint: "Endpoint",
-        route: Route,
-        key: ExchangeKey,
-        mid_and_token: bytes,
-        confirmable: bool,
-        no_response: int,
-    ) -> None:
+    __slots__ = ("_created", "_endpoint", "_key", "_no_response", "_route", "_state")
+
+    def __init__(self, endpoint: "Endpoint", route: Route, key: ExchangeKey, created: bytes, no_response: int) -> None:
         self._endpoint = endpoint
         self._route = route
         self._key = key
-        self._mid_and_token = mid_and_token
-        self._confirmable = confirmable
+        self._created = created
         self._no_response = no_response
         self._state = 0  # bit 0: acknowledged, bit 1: completed
 
     def acknowledge(self) -> None:
         """Send the empty ACK that announces a separate response, once."""
-        if self._confirmable and not self._state:
+        if self._created[0] & _IS_ACK and not self._state:
             self._state = 1
-            self._endpoint._answer(self._route, self._key, _ACKNOWLEDGED + self._mid_and_token[:2])
+            self._endpoint._answer(self._route, self._key, _ACKNOWLEDGED + self._created[2:4])
 
     def complete(self, outcome: Outcome) -> None:
         """Respond, within the ACK or, where that has gone out already, separately."""
@@ -131,13 +127,11 @@ class Exchange:
             return
         self._state = state | 2
         if state:
-            self._endpoint._separately(self._route, self._mid_and_token[2:], outcome, self._no_response)
+            self._endpoint._separately(self._route, self._created[4:], outcome, self._no_response)
         elif outcome.code is _CREATED_CODE and not self._no_response:
-            self._endpoint._created(self._route, self._key, self._mid_and_token, self._confirmable)
+            self._endpoint._release(self._route, self._key, self._created)
         else:
-            self._endpoint._respond(
-                self._route, self._key, self._mid_and_token, self._confirmable, self._no_response, outcome
-            )
+            self._endpoint._respond(self._route, self._key, self._created, outcome, self._no_response)
 
 
 class Endpoint:
@@ -162,6 +156,8 @@ class Endpoint:
         self._on_output = on_output
         self._slow_lane: SlowLane | None = None
         self._handlers: dict[bytes, tuple[Handler, int]] = {}
+        self._pending: set[ExchangeKey] = set()
+        """Confirmable requests whose response is made already, and must not go out yet."""
         self._outbox: list[Datagram] = []
         self._receiving = False
 
@@ -194,6 +190,7 @@ class Endpoint:
         younger, older = exchanges.younger, exchanges.older
         handlers = self._handlers
         max_body_bytes = self._max_body_bytes
+        pending, outbox, stamp = self._pending, self._outbox, exchanges.stamp
         self._receiving = True
         for data, route in datagrams:
             try:
@@ -210,21 +207,24 @@ class Endpoint:
                     self._examine(data, route, received_ms)
                     continue
                 key = route + data[2:4]
-                if key in younger or key in older:
-                    self._repeat(key, route)
+                if (key in younger or key in older) and self._repeat(key, route):
                     continue
-                younger[key] = UNANSWERED
                 handler, no_response = entry
-                mid_and_token = data[2:options_start]
-                exchange = Exchange(self, route, key, mid_and_token, confirmable, no_response)
+                if confirmable:
+                    created = _CREATED[options_start - 4] + data[2:options_start]
+                else:
+                    created = _CREATED_NON[options_start - 4] + exchanges.next_mid() + data[4:options_start]
+                exchange = Exchange(self, route, key, created, no_response)
                 try:
                     outcome = handler(data[marker + 1 :], received_ms, exchange)
                 except GatewayError as error:
                     outcome = error.outcome
+                younger[key] = created + stamp if confirmable else stamp
                 if outcome is None:
-                    continue
-                if outcome.code is _CREATED_CODE and not no_response:
-                    self._created(route, key, mid_and_token, confirmable)
+                    if confirmable:
+                        pending.add(key)
+                elif outcome.code is _CREATED_CODE and not no_response:
+                    outbox.append((created, route))
                 else:
                     exchange.complete(outcome)
             except Exception:  # noqa: BLE001  a bug of ours must cost one datagram, not the listener
@@ -256,8 +256,7 @@ class Endpoint:
 
     def _examine_request(self, message: Message, data: bytes, route: Route, received_ms: int) -> None:
         key = route + data[2:4]
-        if key in self._exchanges.younger or key in self._exchanges.older:
-            self._repeat(key, route)
+        if self._repeat(key, route):
             return
         bad_option = unacceptable_option(message.options)
         confirmable = message.type is Type.CON
@@ -265,9 +264,12 @@ class Endpoint:
             self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "option")  # RFC 7252 §5.4.1 has us reject it
             return
         self._exchanges.answer(key, UNANSWERED)
-        exchange = Exchange(
-            self, route, key, data[2 : 4 + len(message.token)], confirmable, _no_response(message.options)
-        )
+        token_length = len(message.token)
+        if confirmable:
+            created = _CREATED[token_length] + data[2 : 4 + token_length]
+        else:
+            created = _CREATED_NON[token_length] + self._exchanges.next_mid() + message.token
+        exchange = Exchange(self, route, key, created, _no_response(message.options))
         if bad_option is not None:
             exchange.complete(Outcome(Code.BAD_OPTION, f"option {bad_option} is not supported"))
             return
@@ -301,50 +303,48 @@ class Endpoint:
             self._handlers[data[options_start:options_end]] = handler, _no_response(message.options)
         return handler(message.payload, received_ms, exchange)
 
-    def _repeat(self, key: ExchangeKey, route: Route) -> None:
-        """Answer a duplicate as its original was answered; stay silent where that was not answered (yet)."""
+    def _repeat(self, key: ExchangeKey, route: Route) -> bool:
+        """Whether a message is a duplicate. It is answered as its original was, or not at all where that has not been
+        answered (yet), or was non-confirmable.
+        """
+        response = self._exchanges.recall(key)
+        if response is None:
+            return False
         self._metrics.count(DUPLICATES_TOTAL)
-        response = self._exchanges.younger.get(key) or self._exchanges.older.get(key)
-        if response:
+        if response and key not in self._pending:
             self.send(response, route)
+        return True
 
     # -- responses -------------------------------------------------------------------------------
 
     def _answer(self, route: Route, key: ExchangeKey, response: bytes) -> None:
         """Send what answers a confirmable request, and remember it for its duplicates."""
-        self._exchanges.younger[key] = response
+        self._pending.discard(key)
+        self._exchanges.answer(key, response)
         self.send(response, route)
 
-    def _created(self, route: Route, key: ExchangeKey, mid_and_token: bytes, confirmable: bool) -> None:
-        """Send a bare 2.01: what `_respond` would, which nearly all responses are."""
-        if confirmable:
-            response = _CREATED[len(mid_and_token) - 2] + mid_and_token
-            self._exchanges.younger[key] = response
-        else:
-            mid = self._exchanges.next_mid().to_bytes(2, "big")
-            response = _CREATED_NON[len(mid_and_token) - 2] + mid + mid_and_token[2:]
+    def _release(self, route: Route, key: ExchangeKey, created: bytes) -> None:
+        """Send the 2.01 that was made when the request came."""
+        pending = self._pending
+        if key in pending:
+            pending.remove(key)
+        elif created[0] & _IS_ACK:
+            self._exchanges.answer(key, created)
         if not self._outbox and not self._receiving:
             self._on_output()
-        self._outbox.append((response, route))
+        self._outbox.append((created, route))
 
-    def _respond(
-        self,
-        route: Route,
-        key: ExchangeKey,
-        mid_and_token: bytes,
-        confirmable: bool,
-        no_response: int,
-        outcome: Outcome,
-    ) -> None:
+    def _respond(self, route: Route, key: ExchangeKey, created: bytes, outcome: Outcome, no_response: int) -> None:
+        """Send another response than the bare 2.01, with that one's message ID and token."""
         suppressed = _is_suppressed(outcome, no_response)
-        if confirmable and suppressed:
-            self._answer(route, key, _ACKNOWLEDGED + mid_and_token[:2])
-        elif confirmable:
-            mid = int.from_bytes(mid_and_token[:2], "big")
-            self._answer(route, key, self._encode(Type.ACK, mid, mid_and_token[2:], outcome))
+        mid, token = int.from_bytes(created[2:4], "big"), created[4:]
+        if created[0] & _IS_ACK and suppressed:
+            self._answer(route, key, _ACKNOWLEDGED + created[2:4])
+        elif created[0] & _IS_ACK:
+            self._answer(route, key, self._encode(Type.ACK, mid, token, outcome))
         elif not suppressed:
             # A duplicate of a non-confirmable request is ignored (RFC 7252 §4.5): nothing to remember.
-            self.send(self._encode(Type.NON, self._exchanges.next_mid(), mid_and_token[2:], outcome), route)
+            self.send(self._encode(Type.NON, mid, token, outcome), route)
 
     def _encode(self, type_: Type, mid: int, token: bytes, outcome: Outcome) -> bytes:
         """An outcome as a message: code, Max-Age where there is one, Size1 with a 4.13, diagnostic payload."""

@@ -12,24 +12,32 @@ EXCHANGE_LIFETIME_S = 247.0
 ExchangeKey: TypeAlias = bytes
 """The route of a message followed by its two message ID bytes."""
 
+_STAMP_BYTES = 5
+"""Enough for seconds of any clock."""
+
 UNANSWERED = b""
 """Remembered of a message that has no response to repeat: not yet, or because it was non-confirmable."""
 
 
 class Exchanges:
-    """Remembers each message for at least EXCHANGE_LIFETIME, in bounded memory, with no timer per message.
+    """Remembers each message for EXCHANGE_LIFETIME, in bounded memory, with no timer per message.
 
     Two dictionaries take turns: the younger is written, both are read, and every EXCHANGE_LIFETIME the older is
-    thrown away whole. A message is therefore remembered for one to two lifetimes. Where more than `max_entries`
-    arrive in a lifetime, the older one goes before its time, which is counted.
+    thrown away whole. What is remembered ends in the second in which it was written, so that a message that is still
+    there but past its lifetime is taken for the new one that it is: a device may use its message ID again. Where more
+    than `max_entries` arrive in a lifetime, the older dictionary goes before its time, which is counted.
     """
 
-    __slots__ = ("_half", "_metrics", "_mids", "_rotate_at", "older", "younger")
+    __slots__ = ("_half", "_metrics", "_mids", "_now", "_rotate_at", "older", "stamp", "younger")
 
     def __init__(self, *, max_entries: int, metrics: Metrics) -> None:
         self.younger: dict[ExchangeKey, bytes] = {}
-        """Read and written directly by the packet loop, which would pay for a call at each datagram."""
+        """Read and written directly by the packet loop, which would pay for a call at each datagram. A value is a
+        response followed by `stamp`."""
         self.older: dict[ExchangeKey, bytes] = {}
+        self.stamp = bytes(_STAMP_BYTES)
+        """The second that it is."""
+        self._now = 0
         self._half = max_entries // 2
         self._metrics = metrics
         self._rotate_at = 0.0
@@ -37,22 +45,30 @@ class Exchanges:
 
     def advance(self, now_s: float) -> None:
         """Forget what is old enough, or too much. To be called for each batch of datagrams, on a monotonic clock."""
+        if int(now_s) != self._now:
+            self._now = int(now_s)
+            self.stamp = self._now.to_bytes(_STAMP_BYTES, "big")
         if now_s < self._rotate_at and len(self.younger) < self._half:
             return
         if now_s < self._rotate_at and self.older:
             self._metrics.count(DEDUP_EVICTED_TOTAL, by=len(self.older))
-        if now_s >= self._rotate_at + EXCHANGE_LIFETIME_S:
-            self.younger = {}  # nothing came for a whole lifetime: the younger ones are past theirs, too
         self.older, self.younger = self.younger, {}
         self._rotate_at = now_s + EXCHANGE_LIFETIME_S
 
     def answer(self, key: ExchangeKey, response: bytes) -> None:
         """Remember a message, or the response that is to be repeated for its duplicates."""
-        self.younger[key] = response
+        self.younger[key] = response + self.stamp
 
-    def next_mid(self) -> int:
+    def recall(self, key: ExchangeKey) -> bytes | None:
+        """The response to a message that was seen within its lifetime; None where there was no such message."""
+        known = self.younger.get(key) or self.older.get(key)
+        if known is None or self._now - int.from_bytes(known[-_STAMP_BYTES:], "big") > EXCHANGE_LIFETIME_S:
+            return None
+        return known[:-_STAMP_BYTES]
+
+    def next_mid(self) -> bytes:
         """A message ID for a message of ours, from one sequence for all peers and lanes (RFC 7252 §4.4)."""
-        return next(self._mids) & 0xFFFF
+        return (next(self._mids) & 0xFFFF).to_bytes(2, "big")
 
     def __len__(self) -> int:
         return len(self.younger) + len(self.older)

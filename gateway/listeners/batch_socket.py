@@ -111,7 +111,7 @@ class BatchSocket:
         self._fd = sock.fileno()
         self._family = sock.family
         name_bytes, name_padded = (16, 16) if sock.family == socket.AF_INET else (28, 32)
-        control_bytes = _ask_for_packet_info(sock)
+        control_bytes = _ask_for_packet_info(sock, sock.getsockname()[0])
         self._name_padded = name_padded
         self._in = _Slots(RECEIVE_SLOT_BYTES, name_bytes, name_padded, control_bytes)
         self._out = _Slots(SEND_SLOT_BYTES, name_bytes, name_padded, control_bytes)
@@ -199,9 +199,8 @@ class BatchSocket:
         self._socket.close()
 
 
-def _ask_for_packet_info(sock: socket.socket) -> int:
+def _ask_for_packet_info(sock: socket.socket, host: str) -> int:
     """Have the kernel name our address with each datagram where a wildcard leaves it open; the room it takes."""
-    host = sock.getsockname()[0]
     if host == "0.0.0.0":
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         return socket.CMSG_SPACE(12)  # struct in_pktinfo
@@ -234,6 +233,7 @@ def bind_group(host: str, port: int, count: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             _grow_receive_buffer(sock)
+            _ask_for_packet_info(sock, host)  # now: what arrives before a worker reads must have it too
             if len(group) > 1:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((host, port))

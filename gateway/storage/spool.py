@@ -64,12 +64,14 @@ def spool_path(data_dir: Path, worker: int) -> Path:
 class Batch(Generic[T]):
     """Uplinks on their way to the disk. `since_s` is when the first one came, on the monotonic clock."""
 
-    __slots__ = ("bytes", "error", "sealed", "since_s", "sources", "texts", "tickets")
+    __slots__ = ("bytes", "error", "given_up", "sealed", "since_s", "sources", "texts", "tickets")
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
         self.sealed = False
         """Whether it takes no more."""
+        self.given_up = False
+        """Whether nobody waits for it any more; it is committed all the same."""
         self.tickets: list[T] = []
         """Who waits for the commit, one per uplink."""
         self.sources: list[str] = []

@@ -148,7 +148,7 @@ peers = st.sampled_from([b"peer 1", b"peer 2", b"peer 3"])
 batches = st.lists(st.tuples(datagrams, peers), min_size=1, max_size=LARGEST_BATCH)
 
 
-@settings(fuzzing, max_examples=400)
+@settings(fuzzing, max_examples=250)
 @given(st.lists(st.tuples(batches, st.sampled_from([0.0, 0.0, 100.0, 300.0])), min_size=1, max_size=4))
 def test_any_datagrams_yield_replies_or_silence(rounds: list[tuple[list[Datagram], float]]) -> None:
     async def scenario() -> None:
