@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, NotFoundError
 from gateway.metrics import DELIVERED_REPORTS_TOTAL, Metrics
 from gateway.settings import Settings
 from gateway.storage.devices import DeviceStore
-from gateway.storage.spool import SpoolReader, empty_unused_spool, spool_path
+from gateway.storage.spool import SpoolReader, continue_after, empty_unused_spool, spool_path
 
 IDLE_S = 0.05
 """How long to wait when there is nothing to deliver; what a device view is behind at the most."""
@@ -65,11 +65,18 @@ class Delivery:
         self._sources: dict[int, _Source] = {}
         self._stop = threading.Event()
         self._deadline_s = self._next_trim_s = self._next_history_s = 0.0
-        self._thread = threading.Thread(target=self._run, name="delivery")
+        self._trimmed: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._failing = False
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver. To be called before any worker starts.
+
+        Raises ConfigurationError or UnavailableError where a spool can't be used.
+        """
+        self._find_spools()
+        for source in self._sources.values():
+            continue_after(spool_path(self._settings.gateway_data_dir, source.index), source.position)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -138,10 +145,11 @@ class Delivery:
 
     def _trim(self) -> None:
         for source in self._sources.values():
-            if source.position and source.index < self._workers:
+            if source.index < self._workers:
                 self._on_delivered(source.index, source.position)
-            elif source.position:
+            elif self._trimmed.get(source.index) != source.position:
                 empty_unused_spool(spool_path(self._settings.gateway_data_dir, source.index), source.position)
+                self._trimmed[source.index] = source.position
 
     def _trim_history(self) -> None:
         for _ in range(HISTORY_ROUNDS):

@@ -146,14 +146,6 @@ class Request:
     principal: Principal | None = None
 
 
-class Uplink(NamedTuple):
-    """One payload on its way to a converter."""
-
-    integration: Integration
-    payload: bytes
-    metadata: Mapping[str, str]
-
-
 class DeviceReport(NamedTuple):
     """What a converter says of one device or asset (thingsboard: "uplink data")."""
 

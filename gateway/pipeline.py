@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -90,9 +90,9 @@ class Pipeline:
         self._decoders, self._by_name = decoders, by_name
         self._registry = Registry(integrations)
 
-    def endpoints(self) -> Iterable[tuple[str, ...]]:
-        """The paths of all endpoints."""
-        return self._registry.integrations.keys()
+    def endpoints(self) -> Sequence[tuple[str, ...]]:
+        """The paths of all endpoints; the same object for as long as they don't change."""
+        return self._registry.paths
 
     def resolve(self, request: Request) -> Handler:
         """What handles the payloads of such requests. Raises the GatewayError that answers them."""

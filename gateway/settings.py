@@ -197,7 +197,8 @@ class Settings(BaseSettings):
     gateway_dedup_entries: int = Field(
         250_000,
         ge=1024,
-        description="Most message IDs that a worker remembers for 247 s against duplicates; the oldest go first",
+        description="Most message IDs that a worker remembers against duplicates; 247 s where no more than half of it "
+        "come in that time, less beyond",
     )
     gateway_bridge_rate: int = Field(
         500,
@@ -221,7 +222,7 @@ class Settings(BaseSettings):
         100, ge=1, le=10_000, description="CPU time of one JavaScript conversion, in milliseconds"
     )
     gateway_javascript_memory_limit_bytes: int = Field(
-        16 << 20, ge=1 << 20, description="Memory of one JavaScript converter, in bytes"
+        16 << 20, ge=1 << 20, le=1 << 30, description="Memory of one JavaScript converter, in bytes"
     )
     gateway_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
@@ -237,6 +238,15 @@ class Settings(BaseSettings):
                 f"must be less than COAP_TIMEOUT, which is {timeout_ms}: every uplink would be answered 5.03"
             )
         return interval_ms
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables that make these very settings, for a process that must not have others."""
+        values = {name.upper(): getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
     @property
     def plain_listener(self) -> bool:
@@ -269,14 +279,14 @@ class Settings(BaseSettings):
             host = parts.hostname or host
             if plain:
                 port = parts.port or port
-        host = f"[{host}]" if ":" in host else host
+        host = f"[{host.replace('%', '%25')}]" if ":" in host else host  # a zone is escaped (RFC 6874 §2)
         return f"{security}://{host}" + ("" if port == default_port else f":{port}")
 
 
-def load_settings() -> Settings:
+def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the environment and `.env`; raises ConfigurationError with one line per mistake."""
     try:
-        return Settings()
+        return Settings(_env_file=env_file)
     except ValidationError as error:
         lines = []
         for mistake in error.errors():

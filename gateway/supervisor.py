@@ -11,15 +11,17 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import gateway
 from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError
 from gateway.listeners.batch_socket import bind_group
 from gateway.logs import configure_logging
-from gateway.metrics import UPLINKS_TOTAL, WORKER_RESTARTS_TOTAL, Metrics
+from gateway.metrics import UPLINKS_TOTAL, WORKER_RESTARTS_TOTAL, Key, Metrics
 from gateway.settings import Settings
 from gateway.storage.catalogue import Catalogue
 
@@ -39,6 +41,9 @@ STEADY_S = 5.0
 """A worker is started again at once, but after a pause where it has lived for less than this twice in a row."""
 
 RESTART_PAUSE_S = 1.0
+
+SILENCE_S = 15.0
+"""A worker says something each second. One that says nothing for this long is killed: a converter, say, is stuck."""
 
 LOCK_PATIENCE_S = 0.5
 """How long the lock may be taken at the start: `gateway check` looks at it for a moment."""
@@ -62,32 +67,41 @@ def serve(settings: Settings) -> int:
         raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED=true")
     with exclusive(settings.gateway_data_dir):
         Catalogue(settings.gateway_data_dir).close()  # makes or migrates it, before any worker looks
-        sockets = _bind(settings)
-        return asyncio.run(_Supervisor(settings, sockets).run())
+        supervisor = _Supervisor(settings, _bind(settings))
+        delivery = Delivery(settings, on_delivered=supervisor.let_trim, metrics=Metrics())
+        delivery.start()
+        try:
+            return asyncio.run(supervisor.run())
+        finally:
+            delivery.stop(DRAIN_PATIENCE_S)
 
 
 @contextlib.contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory's lock. Raises ConfigurationError where it is held, or can't be written."""
+    cure = "set GATEWAY_DATA_DIR to a folder that this user can write and that has room, or change its owner"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock: TextIO = open(data_dir / LOCK_FILE, "a+", encoding="ascii")  # noqa: SIM115
+        with open(data_dir / LOCK_FILE, "a+", encoding="ascii") as lock:
+            if not _lock(lock):
+                lock.seek(0)
+                raise ConfigurationError(
+                    f"another gateway (process {lock.read().strip() or 'unknown'}) runs on {data_dir}",
+                    hint="stop it, or give this one a folder of its own with GATEWAY_DATA_DIR",
+                )
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            # Held by the descriptor alone: leaving the block here must not take the errors of what follows for ours.
+            held = os.dup(lock.fileno())
     except OSError as error:
         raise ConfigurationError(
-            f"the data directory {data_dir} can't be written: {error.strerror}",
-            hint="set GATEWAY_DATA_DIR to a folder that this user can write, or change its owner",
+            f"the data directory {data_dir} can't be written: {error.strerror}", hint=cure
         ) from error
-    with lock:
-        if not _lock(lock):
-            lock.seek(0)
-            raise ConfigurationError(
-                f"another gateway (process {lock.read().strip() or 'unknown'}) runs on {data_dir}",
-                hint="stop it, or give this one a folder of its own with GATEWAY_DATA_DIR",
-            )
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    try:
         yield
+    finally:
+        os.close(held)
 
 
 def _lock(file: TextIO) -> bool:
@@ -133,43 +147,45 @@ class _Supervisor:
         self._settings = settings
         self._sockets = sockets
         self._metrics = Metrics()
-        self._figures: list[list[list[Any]]] = [[] for _ in sockets]
-        """Each worker's last statistics; the figures of its predecessors are in `_past`."""
-        self._past: list[list[list[Any]]] = []
+        """Of all workers that ended, added up."""
+        self._figures: list[dict[Key, int]] = [{} for _ in sockets]
+        """The statistics of each running worker."""
         self._controls: dict[int, asyncio.StreamWriter] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._exit_code = 0
 
     async def run(self) -> int:
         """Serve until told to stop; gives the exit code."""
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        delivery = Delivery(
-            self._settings,
-            on_delivered=lambda worker, batch: loop.call_soon_threadsafe(self._let_trim, worker, batch),
-            metrics=self._metrics,
-        )
-        delivery.start()
-        try:
-            async with asyncio.TaskGroup() as watchers:
-                for index in range(len(self._sockets)):
-                    watchers.create_task(self._keep_worker(index))
-        finally:
-            await asyncio.to_thread(delivery.stop, DRAIN_PATIENCE_S)
+            self._loop.add_signal_handler(number, self._stopping.set)
+        async with asyncio.TaskGroup() as watchers:
+            for index in range(len(self._sockets)):
+                watchers.create_task(self._keep_worker(index))
         for sock in self._sockets:
             sock.close()
         self._log_totals()
         return self._exit_code
+
+    def let_trim(self, worker: int, batch: int) -> None:
+        """Tell a worker that every sink has its spool's batches up to this one. May be called in any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the worker with it
+                self._loop.call_soon_threadsafe(self._tell_trim, worker, batch)
 
     async def _keep_worker(self, index: int) -> None:
         """Have this worker run until the gateway stops."""
         pause_s = 0.0
         while True:
             started_s = time.monotonic()
-            code = await self._run_worker(index)
-            self._past.append(self._figures[index])
-            self._figures[index] = []
+            try:
+                code = await self._run_worker(index)
+            except OSError as error:  # no more processes, descriptors or memory: it may pass
+                _log.error("worker %d can't be started: %s", index, error.strerror)
+                code, pause_s = 1, RESTART_PAUSE_S
+            self._metrics.counters.update(self._figures[index])
+            self._figures[index] = {}
             if self._stopping.is_set():
                 return
             if code == ConfigurationError.exit_code:
@@ -192,6 +208,7 @@ class _Supervisor:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # no module is taken from the current folder
                 "-m",
                 "gateway.worker",
                 *("--index", str(index)),
@@ -199,9 +216,10 @@ class _Supervisor:
                 *("--control-fd", str(theirs.fileno())),
                 *("--plain-fd", str(plain.fileno())),
                 pass_fds=(theirs.fileno(), plain.fileno()),
+                env=self._worker_environment(),
             )
         reader, self._controls[index] = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        listening = asyncio.create_task(self._listen(index, reader))
+        listening = asyncio.create_task(self._listen(index, reader, process))
         stopping = asyncio.create_task(self._stopping.wait())
         ended = asyncio.create_task(process.wait())
         await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -217,31 +235,48 @@ class _Supervisor:
         await listening
         return code
 
-    async def _listen(self, index: int, reader: asyncio.StreamReader) -> None:
-        """Take a worker's messages, to its end."""
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                message = json.loads(line)
-                if "statistics" in message:
-                    self._figures[index] = message["statistics"]
-                elif "ready" in message:
-                    _log.info(
-                        "worker %d listens on %s port %d, UDP",
-                        index,
-                        self._settings.coap_bind_address,
-                        self._settings.coap_bind_port,
-                    )
+    def _worker_environment(self) -> dict[str, str]:
+        """The settings as they are here, whatever has become of `.env`; and this very package."""
+        settings = {name.upper() for name in Settings.model_fields}
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in settings}
+        package_folder = str(Path(gateway.__file__).parents[1])
+        path = os.pathsep.join(filter(None, (package_folder, os.environ.get("PYTHONPATH"))))
+        return {**inherited, **self._settings.as_environment(), "PYTHONPATH": path}
 
-    def _let_trim(self, worker: int, batch: int) -> None:
+    async def _listen(self, index: int, reader: asyncio.StreamReader, process: asyncio.subprocess.Process) -> None:
+        """Take a worker's messages, to its end. One that falls silent is stuck, and killed."""
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), SILENCE_S)
+            except ConnectionError:
+                return
+            except TimeoutError:
+                _log.error("worker %d has been stuck for %.0f s and is killed", index, SILENCE_S)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                continue
+            if not line:
+                return
+            self._take(index, json.loads(line))
+
+    def _take(self, index: int, message: dict[str, Any]) -> None:
+        if "statistics" in message:
+            for *key, value in message["statistics"]:
+                self._figures[index][tuple(key)] = value
+        elif "ready" in message:
+            address, port = self._settings.coap_bind_address, self._settings.coap_bind_port
+            _log.info("worker %d listens on %s port %d, UDP", index, address, port)
+
+    def _tell_trim(self, worker: int, batch: int) -> None:
         control = self._controls.get(worker)
         if control is not None and not control.is_closing():
             control.write(json.dumps({"trim": batch}).encode() + b"\n")
 
     def _log_totals(self) -> None:
-        totals: dict[str, int] = {}
-        for name, *labels, value in (figure for figures in self._past for figure in figures):
+        totals: Counter[str] = Counter()
+        for (name, *labels), value in self._metrics.snapshot().items():
             if name == UPLINKS_TOTAL:
-                totals[labels[1]] = totals.get(labels[1], 0) + value
+                totals[labels[1]] += value
         counted = ", ".join(f"{count} x {code}" for code, count in sorted(totals.items()))
         _log.info("stopped; uplinks answered: %s", counted or "none")
 

@@ -4,7 +4,11 @@ Started by the supervisor, which has bound the sockets and keeps them open: a wo
 its socket what arrived in between. Control messages are JSON objects, one a line, over a Unix socket pair:
 
 - to the worker: `{"trim": N}`, every sink has the spool's batches up to N;
-- from the worker: `{"ready": true}`, and `{"statistics": [[name, label…, value]…]}` each second.
+- from the worker: `{"ready": true}`, and each second `{"statistics": [[name, label…, value]…]}` with the figures that
+  changed: a sign of life, even where there are none.
+
+Its settings come from the environment alone, as the supervisor set it: what is changed in `.env` waits for a restart of
+the whole gateway.
 """
 
 import argparse
@@ -21,7 +25,7 @@ from collections.abc import Callable
 from gateway.errors import GatewayError
 from gateway.listeners.plain import PlainListener
 from gateway.logs import configure_logging
-from gateway.metrics import Metrics
+from gateway.metrics import Key, Metrics
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings, load_settings
 from gateway.storage.catalogue import Catalogue
@@ -32,6 +36,9 @@ CATALOGUE_POLL_S = 0.25
 
 STATISTICS_S = 1.0
 """How often a worker tells its figures."""
+
+FIGURES_PER_MESSAGE = 200
+"""Most figures in one message, so that its length has a bound."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +52,8 @@ class Worker:
         self._metrics = Metrics()
         self._catalogue = Catalogue(settings.gateway_data_dir)
         self._catalogue_version = -1
+        self._catalogue_error = ""
+        self._told: dict[Key, int] = {}
         self._pipeline = Pipeline(
             settings, spool_path(settings.gateway_data_dir, index), share=workers, metrics=self._metrics
         )
@@ -101,9 +110,11 @@ class Worker:
                 return
             integrations, converters = self._catalogue.snapshot()
         except GatewayError as error:
-            _log.error("the catalogue can't be read, the integrations stay as they were: %s", error.message)
+            if error.message != self._catalogue_error:
+                self._catalogue_error = error.message
+                _log.error("the catalogue can't be used, the integrations stay as they were: %s", error.message)
             return
-        self._catalogue_version = version
+        self._catalogue_version, self._catalogue_error = version, ""
         self._pipeline.load(integrations, converters)
         for listener in self._listeners:
             listener.endpoint.forget_handlers()
@@ -118,12 +129,21 @@ class Worker:
         stop.set()
 
     def _tell_statistics(self, writer: asyncio.StreamWriter) -> None:
-        _tell(writer, {"statistics": [[*key, value] for key, value in self._metrics.snapshot().items()]})
+        if writer.transport.get_write_buffer_size():
+            return  # the supervisor has not read the last ones; these come with the next
+        figures = self._metrics.snapshot()
+        changed = [[*key, value] for key, value in figures.items() if self._told.get(key) != value]
+        for start in range(0, len(changed) or 1, FIGURES_PER_MESSAGE):
+            _tell(writer, {"statistics": changed[start : start + FIGURES_PER_MESSAGE]})
+        self._told = dict(figures)
 
     async def _every(self, seconds: float, action: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            action()
+            try:
+                action()
+            except Exception:  # noqa: BLE001  a bug of ours must not end what has to go on
+                _log.exception("it will be tried again in %.2f s", seconds)
 
 
 def _tell(writer: asyncio.StreamWriter, message: dict[str, object]) -> None:
@@ -140,7 +160,7 @@ def main() -> int:
     parser.add_argument("--plain-fd", type=int)
     arguments = parser.parse_args()
     try:
-        settings = load_settings()
+        settings = load_settings(env_file=None)
         configure_logging(settings, f"worker-{arguments.index}")
         plain = None if arguments.plain_fd is None else socket.socket(fileno=arguments.plain_fd)
         asyncio.run(_run(settings, arguments, plain))

@@ -34,7 +34,7 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "GATEWAY_HISTORY_DAYS": (0, None),
     "GATEWAY_HISTORY_ROWS": (0, None),
     "GATEWAY_JAVASCRIPT_TIME_LIMIT_MS": (1, 10_000),
-    "GATEWAY_JAVASCRIPT_MEMORY_LIMIT_BYTES": (1 << 20, None),
+    "GATEWAY_JAVASCRIPT_MEMORY_LIMIT_BYTES": (1 << 20, 1 << 30),
 }
 """The lowest and the highest value of each number; None: as high as one likes."""
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 from gateway import __version__
 from gateway.cli import check, converter, device, integration, send, serve, settings
 from gateway.cli.output import print_error
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UsageError
 
 app = typer.Typer(
     name="gateway",
@@ -73,6 +73,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except GatewayError as error:
         print_error(error)
         return error.exit_code
+    except UnicodeEncodeError:  # what the shell gave as bytes that are no UTF-8 reached a file or a database
+        print_error(UsageError("an argument is not UTF-8 text", hint="type it anew, in a terminal that uses UTF-8"))
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        return 130  # as shells have it: 128 + SIGINT
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Sequence
 
 import aiocoap
 import aiocoap.error
@@ -24,9 +24,10 @@ from aiocoap.tokenmanager import TokenManager
 
 from gateway.coap.blockwise import Block, BodyAssembler, TooLargeError
 from gateway.coap.codec import diagnostic_payload, encode_message, is_well_formed, parse_message
-from gateway.coap.discovery import Path, filtered, link_format, links_to
-from gateway.coap.endpoint import DISCOVERY_PATH, Endpoint, Resolver, Route, request_of
+from gateway.coap.discovery import Link, Path, filtered, link_format, links_to
+from gateway.coap.endpoint import DISCOVERY_PATH, Endpoint, Resolver, Route
 from gateway.coap.exchanges import Exchanges
+from gateway.coap.requests import request_of
 from gateway.errors import GatewayError
 from gateway.metrics import (
     BRIDGE_REFUSED_TOTAL,
@@ -51,6 +52,10 @@ _IGNORED = frozenset({OptionNumber.URI_HOST, OptionNumber.URI_PORT})
 _NOT_PART_OF_A_TRANSFER = frozenset(
     {OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OBSERVE, OptionNumber.SIZE1, OptionNumber.NO_RESPONSE}
 )
+
+
+_CACHED_QUERIES = 16
+"""Most answers of discovery that are kept."""
 
 
 class _Peer(interfaces.EndpointAddress):
@@ -89,15 +94,21 @@ class _Peer(interfaces.EndpointAddress):
 
 
 class _Messages(MessageManager):
-    """aiocoap's message layer, with message IDs from the sequence that both lanes share."""
+    """aiocoap's message layer, with message IDs for our responses that follow from the requests', as in both lanes."""
 
     def __init__(self, tokens: TokenManager, exchanges: Exchanges, metrics: Metrics) -> None:
         super().__init__(tokens)
         self._exchanges = exchanges
         self._metrics = metrics
+        self._mid = 0
+
+    def respond(self, message: aiocoap.Message, mid: bytes) -> None:
+        """Send a response that is a message of its own, with this message ID."""
+        self._mid = int.from_bytes(mid, "big")
+        super().send_message(message, lambda: None)
 
     def _next_message_id(self) -> int:
-        return int.from_bytes(self._exchanges.next_mid(), "big")
+        return self._mid
 
     def awaits(self, peer: _Peer, mid: int) -> bool:
         """Whether an ACK or RST with this message ID means anything."""
@@ -109,6 +120,7 @@ class _Messages(MessageManager):
 
     def send_message(self, message: aiocoap.Message, messageerror_monitor: Callable[[], None]) -> None:
         """As aiocoap's, but what No-Response suppresses ends here: there it takes a deprecated way."""
+        self._mid = int.from_bytes(self._exchanges.own_mid(message.request.mid.to_bytes(2, "big")), "big")
         unwanted = message.opt.no_response or 0
         message.opt.no_response = None
         if not unwanted >> (message.code.class_ - 1) & 1:
@@ -176,11 +188,26 @@ class _FutureTicket:
 
 
 class _Discovery(aiocoap.resource.Resource):
-    """`/.well-known/core`, each block made anew: aiocoap would keep every answer that it cuts for 93 s."""
+    """`/.well-known/core`. Blocks are cut here: aiocoap would keep what it cuts, for each peer, for 93 s."""
 
-    def __init__(self, endpoints: Callable[[], Iterable[Path]]) -> None:
+    def __init__(self, endpoints: Callable[[], Sequence[Path]]) -> None:
         super().__init__()
         self._endpoints = endpoints
+        self._paths: Sequence[Path] = ()
+        self._links: list[Link] = []
+        self._bodies: dict[tuple[str, ...], bytes] = {}
+
+    def _body(self, query: tuple[str, ...]) -> bytes:
+        """What a query gets: made once, since every block of it asks for all of it."""
+        paths = self._endpoints()
+        if paths is not self._paths:
+            self._paths, self._links, self._bodies = paths, links_to(paths), {}
+        body = self._bodies.get(query)
+        if body is None:
+            if len(self._bodies) >= _CACHED_QUERIES:
+                self._bodies.clear()
+            body = self._bodies[query] = link_format(filtered(self._links, query)).encode()
+        return body
 
     async def needs_blockwise_assembly(self, request: aiocoap.Message) -> bool:
         return False
@@ -188,8 +215,7 @@ class _Discovery(aiocoap.resource.Resource):
     async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
         if request.opt.accept not in (None, LINK_FORMAT):
             return aiocoap.Message(code=aiocoap.NOT_ACCEPTABLE)
-        body = link_format(filtered(links_to(self._endpoints()), request.opt.uri_query)).encode()
-        return _block_of(body, request.opt.block2)
+        return _block_of(self._body(tuple(request.opt.uri_query)), request.opt.block2)
 
 
 def _block_of(body: bytes, asked: BlockOption.BlockwiseTuple | None) -> aiocoap.Message:
@@ -209,7 +235,7 @@ def _block_of(body: bytes, asked: BlockOption.BlockwiseTuple | None) -> aiocoap.
 class _Site(aiocoap.resource.Resource):
     """The root of all paths: discovery, and uploads in blocks."""
 
-    def __init__(self, bridge: "Bridge", endpoints: Callable[[], Iterable[Path]]) -> None:
+    def __init__(self, bridge: "Bridge", endpoints: Callable[[], Sequence[Path]]) -> None:
         super().__init__()
         self._bridge = bridge
         self._discovery = _Discovery(endpoints)
@@ -250,7 +276,7 @@ class Bridge:
         *,
         security: Security,
         resolve: Resolver,
-        endpoints: Callable[[], Iterable[Path]],
+        endpoints: Callable[[], Sequence[Path]],
         exchanges: Exchanges,
         metrics: Metrics,
         max_body_bytes: int,
@@ -307,8 +333,8 @@ class Bridge:
         message.transport_tuning = self._tuning
         self._messages.dispatch_message(message)
 
-    def respond_separately(self, route: Route, token: bytes, outcome: Outcome) -> None:
-        """Send a confirmable response, again until it is acknowledged (RFC 7252 §5.2.2)."""
+    def respond_separately(self, route: Route, mid: bytes, token: bytes, outcome: Outcome) -> None:
+        """With this message ID, send a confirmable response, again until it is acknowledged (RFC 7252 §5.2.2)."""
         message = _response(outcome)
         message.token = token
         message.remote = _Peer(route, self._security)
@@ -317,7 +343,7 @@ class Bridge:
         else:
             self._metrics.count(SEPARATE_RESPONSES_TOTAL, "unconfirmed")
             message.transport_tuning = Unreliable()
-        self._messages.send_message(message, lambda: None)
+        self._messages.respond(message, mid)
 
     async def upload(self, message: aiocoap.Message) -> aiocoap.Message:
         """Take one block of an upload; the last one hands the whole body to the handler."""

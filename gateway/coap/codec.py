@@ -15,6 +15,11 @@ MAX_DIAGNOSTIC_BYTES = 512
 """A diagnostic must fit a constrained device's datagram together with everything else."""
 
 
+VERSION_ERROR = "version"
+TRUNCATED_ERROR = "truncated"
+"""The two format errors that are never answered: a message of another version must not be (RFC 7252 §3)."""
+
+
 class MessageFormatError(ValueError):
     """The datagram is no CoAP message (RFC 7252 §3). The text is a short, fixed reason, fit to be a metric's label."""
 
@@ -95,16 +100,16 @@ class Message(NamedTuple):
 def parse_message(data: bytes) -> Message:
     """Read a datagram. Raises MessageFormatError where RFC 7252 §3 calls it a message format error."""
     if len(data) < 4:
-        raise MessageFormatError("truncated")
+        raise MessageFormatError(TRUNCATED_ERROR)
     first = data[0]
     if first >> 6 != VERSION:
-        raise MessageFormatError("version")
+        raise MessageFormatError(VERSION_ERROR)
     token_length = first & 0x0F
     if token_length > MAX_TOKEN_BYTES:
         raise MessageFormatError("token")
     token_end = 4 + token_length
     if len(data) < token_end:
-        raise MessageFormatError("truncated")
+        raise MessageFormatError(TRUNCATED_ERROR)
     code = data[1]
     if code == Code.EMPTY and len(data) > 4:
         raise MessageFormatError("empty")
@@ -130,7 +135,7 @@ def parse_options(data: bytes, start: int) -> tuple[tuple[Option, ...], int]:
         if number > 0xFFFF:
             raise MessageFormatError("option")
         if position + length > end:
-            raise MessageFormatError("truncated")
+            raise MessageFormatError(TRUNCATED_ERROR)
         if len(options) == MAX_OPTIONS:
             raise MessageFormatError("options")
         options.append((number, data[position : position + length]))
@@ -146,7 +151,7 @@ def _extended(data: bytes, nibble: int, position: int) -> tuple[int, int]:
         raise MessageFormatError("option")
     size = nibble - 12
     if position + size > len(data):
-        raise MessageFormatError("truncated")
+        raise MessageFormatError(TRUNCATED_ERROR)
     base = 13 if size == 1 else 269
     return int.from_bytes(data[position : position + size], "big") + base, position + size
 

@@ -6,25 +6,26 @@ message, to the bridge (aiocoap). Both lanes share one memory of exchanges and e
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from gateway.coap.codec import (
+    TRUNCATED_ERROR,
+    VERSION_ERROR,
     Message,
     MessageFormatError,
     Option,
     OptionNumber,
     Type,
-    decode_uint,
     diagnostic_payload,
     encode_message,
     encode_uint,
-    is_well_formed,
     parse_message,
     unacceptable_option,
 )
 from gateway.coap.exchanges import UNANSWERED, ExchangeKey, Exchanges
-from gateway.errors import BadRequestError, GatewayError
+from gateway.coap.requests import is_unwanted, request_of, unwanted_responses
+from gateway.errors import GatewayError
 from gateway.metrics import DATAGRAMS_DROPPED_TOTAL, DUPLICATES_TOTAL, Metrics
 from gateway.model import Code, Outcome, Request, Security
 
@@ -41,12 +42,6 @@ MEMOISED_BYTES = 1024
 
 DISCOVERY_PATH = (".well-known", "core")
 
-_TEXT_OPTIONS = (
-    OptionNumber.URI_PATH,
-    OptionNumber.URI_QUERY,
-    OptionNumber.LOCATION_PATH,
-    OptionNumber.LOCATION_QUERY,
-)
 _NOT_PROXYING = 0xA5  # 5.05 Proxying Not Supported (RFC 7252 §5.9.3.6)
 
 
@@ -76,8 +71,8 @@ class SlowLane(Protocol):
     def receive(self, data: bytes, route: Route) -> None:
         """Take a message: a request, or an empty ACK or RST."""
 
-    def respond_separately(self, route: Route, token: bytes, outcome: Outcome) -> None:
-        """Send a confirmable response, again until it is acknowledged (RFC 7252 §5.2.2)."""
+    def respond_separately(self, route: Route, mid: bytes, token: bytes, outcome: Outcome) -> None:
+        """With this message ID, send a confirmable response, again until it is acknowledged (RFC 7252 §5.2.2)."""
 
 
 _log = logging.getLogger(__name__)
@@ -127,7 +122,7 @@ class Exchange:
             return
         self._state = state | 2
         if state:
-            self._endpoint._separately(self._route, self._created[4:], outcome, self._no_response)
+            self._endpoint._separately(self._route, self._created[2:4], self._created[4:], outcome, self._no_response)
         elif outcome.code is _CREATED_CODE and not self._no_response:
             self._endpoint._release(self._route, self._key, self._created)
         else:
@@ -213,12 +208,14 @@ class Endpoint:
                 if confirmable:
                     created = _CREATED[options_start - 4] + data[2:options_start]
                 else:
-                    created = _CREATED_NON[options_start - 4] + exchanges.next_mid() + data[4:options_start]
+                    created = _CREATED_NON[options_start - 4] + exchanges.own_mid(data[2:4]) + data[4:options_start]
                 exchange = Exchange(self, route, key, created, no_response)
                 try:
                     outcome = handler(data[marker + 1 :], received_ms, exchange)
                 except GatewayError as error:
                     outcome = error.outcome
+                except Exception:  # noqa: BLE001  a bug of ours must not leave the device without an answer
+                    outcome = _bug()
                 younger[key] = created + stamp if confirmable else stamp
                 if outcome is None:
                     if confirmable:
@@ -239,6 +236,9 @@ class Endpoint:
             message = parse_message(data)
         except MessageFormatError as error:
             self._metrics.count(DATAGRAMS_DROPPED_TOTAL, str(error))
+            # RFC 7252 §4.2: a CON that is malformed is rejected. What is cut short may be anything.
+            if str(error) not in (VERSION_ERROR, TRUNCATED_ERROR) and data[0] >> 4 & 3 == Type.CON:
+                self.send(encode_message(Type.RST, Code.EMPTY, data[2] << 8 | data[3]), route)
             return
         if message.type in (Type.ACK, Type.RST):
             if message.code == Code.EMPTY and self._slow_lane:
@@ -268,8 +268,8 @@ class Endpoint:
         if confirmable:
             created = _CREATED[token_length] + data[2 : 4 + token_length]
         else:
-            created = _CREATED_NON[token_length] + self._exchanges.next_mid() + message.token
-        exchange = Exchange(self, route, key, created, _no_response(message.options))
+            created = _CREATED_NON[token_length] + self._exchanges.own_mid(data[2:4]) + message.token
+        exchange = Exchange(self, route, key, created, unwanted_responses(message.options))
         if bad_option is not None:
             exchange.complete(Outcome(Code.BAD_OPTION, f"option {bad_option} is not supported"))
             return
@@ -277,6 +277,8 @@ class Endpoint:
             outcome = self._dispatch(message, data, route, received_ms, exchange)
         except GatewayError as error:
             outcome = error.outcome
+        except Exception:  # noqa: BLE001  likewise
+            outcome = _bug()
         if outcome is not None:
             exchange.complete(outcome)
 
@@ -300,7 +302,7 @@ class Endpoint:
         if options_end - options_start <= MEMOISED_BYTES:
             if len(self._handlers) >= MEMOISED_ROUTES:
                 self._handlers.clear()
-            self._handlers[data[options_start:options_end]] = handler, _no_response(message.options)
+            self._handlers[data[options_start:options_end]] = handler, unwanted_responses(message.options)
         return handler(message.payload, received_ms, exchange)
 
     def _repeat(self, key: ExchangeKey, route: Route) -> bool:
@@ -336,7 +338,7 @@ class Endpoint:
 
     def _respond(self, route: Route, key: ExchangeKey, created: bytes, outcome: Outcome, no_response: int) -> None:
         """Send another response than the bare 2.01, with that one's message ID and token."""
-        suppressed = _is_suppressed(outcome, no_response)
+        suppressed = is_unwanted(outcome, no_response)
         mid, token = int.from_bytes(created[2:4], "big"), created[4:]
         if created[0] & _IS_ACK and suppressed:
             self._answer(route, key, _ACKNOWLEDGED + created[2:4])
@@ -355,44 +357,12 @@ class Endpoint:
             options.append((OptionNumber.SIZE1, encode_uint(self._max_body_bytes)))
         return encode_message(type_, outcome.code, mid, token, options, diagnostic_payload(outcome.diagnostic))
 
-    def _separately(self, route: Route, token: bytes, outcome: Outcome, no_response: int) -> None:
-        if self._slow_lane and not _is_suppressed(outcome, no_response):
-            self._slow_lane.respond_separately(route, token, outcome)
+    def _separately(self, route: Route, mid: bytes, token: bytes, outcome: Outcome, no_response: int) -> None:
+        if self._slow_lane and not is_unwanted(outcome, no_response):
+            self._slow_lane.respond_separately(route, self._exchanges.own_mid(mid), token, outcome)
 
 
-def request_of(code: int, options: Iterable[Option], security: Security) -> Request:
-    """What a request asks for. Raises BadRequestError where a text option is not UTF-8 (RFC 7252 §3.2).
-
-    Elective options that are malformed or come once too often are ignored (§5.4.3, §5.4.5).
-    """
-    texts: dict[int, list[str]] = {number: [] for number in _TEXT_OPTIONS}
-    content_format: int | None = None
-    try:
-        for number, value in options:
-            if number in texts and is_well_formed(number, value):
-                texts[number].append(value.decode())
-            elif number == OptionNumber.CONTENT_FORMAT and content_format is None and is_well_formed(number, value):
-                content_format = decode_uint(value)
-    except UnicodeDecodeError:
-        raise BadRequestError("paths and queries must be UTF-8") from None
-    return Request(
-        security=security,
-        method=code,
-        path=tuple(texts[OptionNumber.URI_PATH]),
-        query=tuple(texts[OptionNumber.URI_QUERY]),
-        content_format=content_format,
-        location_path=tuple(texts[OptionNumber.LOCATION_PATH]),
-        location_query=tuple(texts[OptionNumber.LOCATION_QUERY]),
-    )
-
-
-def _no_response(options: Sequence[Option]) -> int:
-    """The classes of responses that the client does not want, as RFC 7967's bit map."""
-    for number, value in options:
-        if number == OptionNumber.NO_RESPONSE and is_well_formed(number, value):
-            return decode_uint(value)
-    return 0
-
-
-def _is_suppressed(outcome: Outcome, no_response: int) -> bool:
-    return bool(no_response >> ((outcome.code >> 5) - 1) & 1)
+def _bug() -> Outcome:
+    """Log the exception that is being handled; the answer to the request that met it."""
+    _log.exception("a request could not be handled")
+    return Outcome(Code.INTERNAL_SERVER_ERROR)

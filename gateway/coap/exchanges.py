@@ -1,7 +1,6 @@
 """What the message layer remembers: which messages were seen, and what was answered (RFC 7252 §4.5)."""
 
 import random
-from itertools import count
 from typing import TypeAlias
 
 from gateway.metrics import DEDUP_EVICTED_TOTAL, Metrics
@@ -28,7 +27,7 @@ class Exchanges:
     than `max_entries` arrive in a lifetime, the older dictionary goes before its time, which is counted.
     """
 
-    __slots__ = ("_half", "_metrics", "_mids", "_now", "_rotate_at", "older", "stamp", "younger")
+    __slots__ = ("_half", "_metrics", "_mid_map", "_now", "_rotate_at", "older", "stamp", "younger")
 
     def __init__(self, *, max_entries: int, metrics: Metrics) -> None:
         self.younger: dict[ExchangeKey, bytes] = {}
@@ -41,7 +40,8 @@ class Exchanges:
         self._half = max_entries // 2
         self._metrics = metrics
         self._rotate_at = 0.0
-        self._mids = count(random.randrange(0x10000))
+        flip = random.randrange(1, 0x100)
+        self._mid_map = bytes(byte ^ flip for byte in range(0x100))
 
     def advance(self, now_s: float) -> None:
         """Forget what is old enough, or too much. To be called for each batch of datagrams, on a monotonic clock."""
@@ -66,9 +66,13 @@ class Exchanges:
             return None
         return known[:-_STAMP_BYTES]
 
-    def next_mid(self) -> bytes:
-        """A message ID for a message of ours, from one sequence for all peers and lanes (RFC 7252 §4.4)."""
-        return (next(self._mids) & 0xFFFF).to_bytes(2, "big")
+    def own_mid(self, mid: bytes) -> bytes:
+        """The message ID of a response that is a message of its own, from the request's message ID.
+
+        RFC 7252 §4.4 wants no message ID used twice towards a peer within EXCHANGE_LIFETIME. The peer keeps to that
+        with its own, so ours are those, mapped one to one, and no sequence per peer is needed.
+        """
+        return mid.translate(self._mid_map)
 
     def __len__(self) -> int:
         return len(self.younger) + len(self.older)

@@ -13,6 +13,8 @@ class Registry:
         """Disabled integrations are as good as absent."""
         self.integrations = {integration.path: integration for integration in integrations if integration.enabled}
         """The enabled ones by their endpoint's path."""
+        self.paths = tuple(self.integrations)
+        """The paths of all endpoints; another registry has another tuple."""
         self._parents = {path[:length] for path in self.integrations for length in range(1, len(path))}
 
     def find(self, request: Request) -> Integration:

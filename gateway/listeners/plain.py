@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from gateway.coap.bridge import Bridge
 from gateway.coap.discovery import Path
@@ -24,7 +24,7 @@ class PlainListener:
         settings: Settings,
         *,
         resolve: Resolver,
-        endpoints: Callable[[], Iterable[Path]],
+        endpoints: Callable[[], Sequence[Path]],
         metrics: Metrics,
     ) -> None:
         """Take over a bound socket; to be made in a running loop. `start` begins to read."""

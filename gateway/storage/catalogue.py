@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.errors import NotFoundError, UsageError
+from gateway.errors import ConfigurationError, NotFoundError, UsageError
 from gateway.model import Converter, IdentityBinding, Integration, Language, SecurityMode
 from gateway.storage.database import open_database, sqlite_errors, transaction
 
@@ -201,7 +201,7 @@ class Catalogue:
 
     def _converters(self) -> list[Converter]:
         rows = self._connection.execute("SELECT name, language, source FROM converters ORDER BY name").fetchall()
-        return [Converter(name, Language(language), source) for name, language, source in rows]
+        return [_converter(*row) for row in rows]
 
     def _converter(self, name: str) -> Converter:
         rows = self._connection.execute(
@@ -211,7 +211,7 @@ class Catalogue:
             there = self._names("SELECT name FROM converters ORDER BY name")
             raise _not_found("converter", name, there)
         ((name, language, source),) = rows
-        return Converter(name, Language(language), source)
+        return _converter(name, language, source)
 
     def _names(self, query: str, *parameters: str | None) -> list[str]:
         return [name for (name,) in self._connection.execute(query, parameters).fetchall()]
@@ -259,16 +259,33 @@ def _to_row(integration: Integration) -> tuple[str | bool, ...]:
 
 def _from_row(row: sqlite3.Row) -> Integration:
     name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding = row
-    return Integration(
-        name=name,
-        converter=converter,
-        routing_key=routing_key,
-        enabled=bool(enabled),
-        security_mode=SecurityMode(security_mode),
-        path_prefix=path_prefix,
-        metadata=json.loads(metadata),
-        identity_binding=IdentityBinding(identity_binding),
-    )
+    with _known_values(f"integration {name}"):
+        return Integration(
+            name=name,
+            converter=converter,
+            routing_key=routing_key,
+            enabled=bool(enabled),
+            security_mode=SecurityMode(security_mode),
+            path_prefix=path_prefix,
+            metadata=json.loads(metadata),
+            identity_binding=IdentityBinding(identity_binding),
+        )
+
+
+def _converter(name: str, language: str, source: str) -> Converter:
+    with _known_values(f"converter {name}"):
+        return Converter(name, Language(language), source)
+
+
+@contextmanager
+def _known_values(what: str) -> Iterator[None]:
+    """Turn a value that this version does not know into an error that names whose it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{what} in the catalogue: {error}", hint="install the version of the gateway that wrote it"
+        ) from error
 
 
 def _listed(noun: str, names: list[str]) -> str:

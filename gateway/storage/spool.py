@@ -217,8 +217,10 @@ class Spool(Generic[T]):
         else:
             self.bytes -= batch.bytes
         self._report(batch.error)
-        self._on_committed(batch)
-        self._advance()
+        try:
+            self._on_committed(batch)
+        finally:
+            self._advance()
 
     def _trimmed(self, trim: _Trim) -> None:
         self._trimming = False
@@ -317,6 +319,24 @@ class SpoolReader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def continue_after(path: Path, position: int) -> None:
+    """Have a spool number its next batches behind `position`, up to which they have been delivered already.
+
+    A spool that was restored from a backup would otherwise use those numbers again, and nobody would deliver them.
+    To be called before its worker starts.
+    """
+    connection = open_database(path, migrations=MIGRATIONS)
+    try:
+        with sqlite_errors(path), transaction(connection):
+            rows = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batches'").fetchall()
+            if not rows:
+                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)", (position,))
+            elif rows[0][0] < position:
+                connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'batches'", (position,))
+    finally:
+        connection.close()
 
 
 def empty_unused_spool(path: Path, up_to: int) -> None:

@@ -57,7 +57,7 @@ def test_a_non_is_answered_by_a_non_with_a_message_id_of_its_own(seasoned: Rig, 
     first = seasoned.one_answer(request(0x1234, type_=Type.NON, code=code, token=token))
     second = seasoned.one_answer(request(0x1235, type_=Type.NON, code=code, token=token))
     assert (first.type, first.code, first.token, first.payload) == (Type.NON, Code.CREATED, token, b"")
-    assert second.mid == (first.mid + 1) & 0xFFFF
+    assert len({first.mid, second.mid, 0x1234, 0x1235}) == 4
     assert len(seasoned.uplinks) == 2
 
 
@@ -192,23 +192,42 @@ def test_acknowledgements_and_resets_of_nothing_are_dropped(rig: Rig) -> None:
         (b"\x40\x02\x00", "truncated"),
         (b"\x00\x02\x00\x01", "version"),
         (b"\x80\x02\x00\x01", "version"),
-        (b"\x49\x02\x00\x01123456789", "token"),
         (b"\x44\x02\x00\x01abc", "truncated"),
         (b"\x40\x02\x00\x01\xb5ab", "truncated"),
-        (b"\x40\x02\x00\x01\xb1a\xff", "marker"),
-        (b"\x40\x02\x00\x01\xf1", "option"),
-        (b"\x40\x00\x00\x01\xff", "empty"),
+        (b"\x59\x02\x00\x01123456789", "token"),
+        (b"\x50\x02\x00\x01\xb1a\xff", "marker"),
+        (b"\x50\x02\x00\x01\xf1", "option"),
+        (b"\x50\x00\x00\x01\xff", "empty"),
     ],
 )
-def test_a_format_error_is_dropped_and_counted_and_never_answered(rig: Rig, junk: bytes, reason: str) -> None:
+def test_what_is_cut_short_or_of_another_version_or_a_malformed_non_is_dropped_and_counted(
+    rig: Rig, junk: bytes, reason: str
+) -> None:
     assert rig.feed(junk) == []
     assert rig.dropped(reason) == 1
     assert rig.uplinks == []
     assert len(rig.exchanges) == 0
 
 
+@pytest.mark.parametrize(
+    ("junk", "reason"),
+    [
+        (b"\x49\x02\x00\x01123456789", "token"),
+        (b"\x40\x02\x00\x01\xb1a\xff", "marker"),
+        (b"\x40\x02\x00\x01\xf1", "option"),
+        (b"\x40\x00\x00\x01\xff", "empty"),
+    ],
+)
+def test_a_malformed_con_is_rejected_with_a_reset(rig: Rig, junk: bytes, reason: str) -> None:
+    assert [data for data, _ in rig.feed(junk)] == [encode_message(Type.RST, Code.EMPTY, 1)]
+    assert rig.dropped(reason) == 1
+    assert rig.uplinks == []
+    assert len(rig.exchanges) == 0
+
+
 def test_a_marker_without_payload_is_a_format_error_on_a_memoised_route_too(seasoned: Rig) -> None:
-    assert seasoned.feed(request(7, payload=b"") + b"\xff") == []
+    answers = seasoned.feed(request(7, payload=b"") + b"\xff")
+    assert [data for data, _ in answers] == [encode_message(Type.RST, Code.EMPTY, 7)]
     assert seasoned.dropped("marker") == 1
     assert seasoned.uplinks == []
 
@@ -245,10 +264,9 @@ def test_what_the_handler_refuses_is_answered_with_code_reason_and_max_age(
         assert option(answer, 14) == max_age
 
 
-def test_a_bug_costs_one_datagram_only(seasoned: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_answered_5_00_and_logged(seasoned: Rig, caplog: pytest.LogCaptureFixture) -> None:
     seasoned.answer = ZeroDivisionError("a bug")
-    assert seasoned.feed(request(7)) == []
-    assert seasoned.dropped("internal error") == 1
+    assert seasoned.one_answer(request(7)).code == Code.INTERNAL_SERVER_ERROR
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     seasoned.answer = CREATED
     assert seasoned.one_answer(request(8)).code == Code.CREATED
@@ -265,7 +283,12 @@ def test_a_bug_in_the_middle_of_a_batch_spares_the_others(seasoned: Rig) -> None
         return outcome
 
     rig = Rig(resolve=lambda request: handler)
-    assert [message.mid for message in rig.answers(request(1), request(2), request(3))] == [1, 3]
+    answers = rig.answers(request(1), request(2), request(3))
+    assert [(message.mid, message.code) for message in answers] == [
+        (1, Code.CREATED),
+        (2, Code.INTERNAL_SERVER_ERROR),
+        (3, Code.CREATED),
+    ]
 
 
 # -- the payload's limit -----------------------------------------------------------------------------

@@ -165,11 +165,11 @@ def test_message_ids_of_both_lanes_never_collide() -> None:
             mids = []
             for round_ in range(20):
                 peer = bytes((round_,))
-                mids.append((await separate(rig, mid=1, peer=peer)).mid)
+                mids.append((peer, (await separate(rig, mid=1, peer=peer)).mid))
                 rig.answer = CREATED
-                mids.append(rig.one_answer(request(2, type_=Type.NON), peer).mid)
+                mids.append((peer, rig.one_answer(request(2, type_=Type.NON), peer).mid))
                 blockwise = request(3, type_=Type.NON, options=[(OptionNumber.BLOCK1, b"\x06")])
-                mids.append((await rig.bridged(blockwise, peer)).mid)
+                mids.append((peer, (await rig.bridged(blockwise, peer)).mid))
             assert len(set(mids)) == 60
 
     run(scenario())

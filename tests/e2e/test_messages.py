@@ -42,15 +42,10 @@ def test_junk_is_dropped_and_the_next_request_answered(gateway: Gateway) -> None
     url = gateway.add_demo("json")
     gateway.start()
     with gateway.client() as sock:
-        for junk in (
-            b"",
-            b"\x40",
-            b"\x80\x02\x00\x01",
-            b"\x4f\x02\x00\x02",
-            b"\x40\x02\x00\x03\xff",
-            b"\x40\x02\x00\x04\xb5ab",
-        ):
-            sock.send(junk)
+        for junk in ("", "40", "80020001", "40020004b56162", "5f020002", "50020003ff"):
+            sock.send(bytes.fromhex(junk))
+        sock.send(bytes.fromhex("40020005ff"))  # malformed, but whole and confirmable
+        assert sock.recv(2048) == bytes.fromhex("70000005")
         sock.send(request(url, 9))
         assert parse_message(sock.recv(2048))[:3] == (Type.ACK, Code.CREATED, 9)
 
