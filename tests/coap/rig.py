@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import selectors
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Self
 
 from gateway.coap.bridge import Bridge
@@ -165,7 +165,7 @@ class BridgedRig(Rig):
     def __init__(
         self,
         *,
-        endpoints: Iterable[tuple[str, ...]] = (("i", "key"),),
+        endpoints: Sequence[tuple[str, ...]] = (("i", "key"),),
         max_body_bytes: int = 65536,
         max_entries: int = 4096,
         piggyback_timeout_s: float = 60.0,

@@ -1,0 +1,93 @@
+"""An established association: a peer, its keys, and what it takes to go on with it."""
+
+from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType
+from gateway.dtls.flight import Flight, RecordWriter
+from gateway.dtls.protection import RecordProtection
+from gateway.dtls.record import MAX_SEQUENCE, Record, ReplayWindow
+from gateway.dtls.suites import CipherSuite
+from gateway.model import Principal
+
+NUMBERS_IN_RESERVE = 64
+"""Record numbers kept for the end: more than the answer to any one record takes."""
+
+
+class Association:
+    """A peer with which a handshake was completed.
+
+    `address` is where it was last heard from by an authentic record; what it is known by is its principal.
+    """
+
+    __slots__ = (
+        "address",
+        "client_random",
+        "is_client",
+        "last_flight",
+        "last_seen_s",
+        "principal",
+        "read",
+        "resumed",
+        "suite",
+        "window",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        *,
+        address: bytes,
+        suite: CipherSuite,
+        principal: Principal | None,
+        is_client: bool,
+        resumed: bool,
+        read: RecordProtection,
+        window: ReplayWindow,
+        writer: RecordWriter,
+        last_flight: Flight | None,
+        last_seen_s: float,
+        client_random: bytes = b"",
+    ) -> None:
+        self.address = address
+        self.suite = suite
+        self.principal = principal
+        self.is_client = is_client
+        """Whether we are the client."""
+        self.resumed = resumed
+        self.read = read
+        self.window = window
+        self.writer = writer
+        self.last_flight = last_flight
+        """To be sent again should the peer repeat its own; forgotten once the peer shows that it has it."""
+        self.last_seen_s = last_seen_s
+        self.client_random = client_random
+        """By which a late copy of the hello that it came of is known; empty after a restart."""
+
+    @property
+    def cid(self) -> bytes:
+        """The connection ID by which its records find us; empty where they do so by address."""
+        return self.read.cid
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether its record numbers come to their end, which they must not pass (RFC 6347 §4.1)."""
+        return self.writer.next_sequence > MAX_SEQUENCE - NUMBERS_IN_RESERVE
+
+    def open(self, record: Record) -> tuple[int, bytes] | None:
+        """Type and content of a record; None where it is a replay or not authentic."""
+        window, sequence = self.window, record.sequence
+        if record.epoch != 1 or not window.is_fresh(sequence):
+            return None
+        opened = self.read.open(record)
+        if opened is not None:
+            window.mark(sequence)
+        return opened
+
+    def seal(self, content_type: int, content: bytes) -> bytes:
+        """The next record to the peer."""
+        return self.writer.record(content_type, 1, content)
+
+    def close_notify(self) -> bytes:
+        """The record that ends the association (RFC 5246 §7.2.1)."""
+        return self.seal(ContentType.ALERT, bytes((AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)))
+
+    def __repr__(self) -> str:
+        return f"<Association {self.principal} {self.suite.name}>"

@@ -1,0 +1,65 @@
+"""The stateless cookie against spoofed addresses (RFC 6347 §4.2.1)."""
+
+import hmac
+import secrets
+
+from gateway.dtls.messages import RANDOM_BYTES
+from gateway.dtls.wire import Reader, vector
+
+COOKIE_BYTES = 16
+"""Short, so that the answer to a ClientHello is never larger than the ClientHello."""
+
+SECRET_LIFETIME_S = 60.0
+"""A cookie holds for one to two of these."""
+
+_BEFORE_SESSION_ID = 2 + RANDOM_BYTES
+
+
+class CookieJar:
+    """Makes and checks cookies. They cover the address and all of the ClientHello but the cookie itself.
+
+    A hello is given as the message's body. Each method raises DecodeError where it is too short to be one.
+    """
+
+    __slots__ = ("_current", "_previous", "_rotate_at")
+
+    def __init__(self) -> None:
+        self._current = secrets.token_bytes(32)
+        self._previous = secrets.token_bytes(32)
+        self._rotate_at = 0.0
+
+    def cookie(self, address: bytes, hello: bytes, now_s: float) -> bytes:
+        """The cookie for this peer and hello."""
+        self._rotate(now_s)
+        return _mac(self._current, address, _split(hello)[1])
+
+    def accepts(self, address: bytes, hello: bytes, now_s: float) -> bool:
+        """Whether the hello carries a cookie of ours for this peer and these very parameters."""
+        cookie, covered = _split(hello)
+        if len(cookie) != COOKIE_BYTES:
+            return False
+        self._rotate(now_s)
+        return any(
+            hmac.compare_digest(_mac(secret, address, covered), cookie) for secret in (self._current, self._previous)
+        )
+
+    def _rotate(self, now_s: float) -> None:
+        if now_s >= self._rotate_at:
+            # After a long silence the current one is too old as well.
+            fresh = now_s < self._rotate_at + SECRET_LIFETIME_S
+            self._previous = self._current if fresh else secrets.token_bytes(32)
+            self._current = secrets.token_bytes(32)
+            self._rotate_at = now_s + SECRET_LIFETIME_S
+
+
+def _split(hello: bytes) -> tuple[bytes, bytes]:
+    """A ClientHello's cookie, and the rest of it."""
+    reader = Reader(hello)
+    reader.take(_BEFORE_SESSION_ID)
+    start = _BEFORE_SESSION_ID + 1 + len(reader.vector(1))
+    cookie = reader.vector(1)
+    return cookie, hello[:start] + reader.rest()
+
+
+def _mac(secret: bytes, address: bytes, covered: bytes) -> bytes:
+    return hmac.digest(secret, vector(1, address) + covered, "sha256")[:COOKIE_BYTES]

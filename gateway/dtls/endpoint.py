@@ -1,0 +1,473 @@
+"""Many peers on one socket: which record belongs to whom, and when what is due."""
+
+import heapq
+import secrets
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable
+
+from gateway.dtls.alerts import AlertError, DecodeError
+from gateway.dtls.association import Association
+from gateway.dtls.associations import Associations
+from gateway.dtls.client import ClientHandshake, Resumption
+from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
+from gateway.dtls.config import Config
+from gateway.dtls.cookie import CookieJar
+from gateway.dtls.events import (
+    AddressChanged,
+    AssociationClosed,
+    DataReceived,
+    Event,
+    HandshakeCompleted,
+    HandshakeFailed,
+)
+from gateway.dtls.flight import RecordWriter
+from gateway.dtls.fragments import HandshakeMessage, fragments_in
+from gateway.dtls.handshake import Handshake, PeerAlertError, State
+from gateway.dtls.messages import ClientHello, HelloVerifyRequest
+from gateway.dtls.record import Record, record_header, records_of
+from gateway.dtls.server import ServerHandshake
+from gateway.dtls.sessions import SessionCache
+from gateway.dtls.state import open_state, seal_state
+
+MAX_CONTENT_BYTES = 1 << 14
+"""Largest content of a record (RFC 5246 §6.2.1)."""
+
+REPETITION_S = 0.1
+"""A flight is repeated at a peer's wish no sooner than this after it was sent."""
+
+CID_TRIES = 8
+"""After so many connection IDs that were all in use, their length is too short, and a peer gets none."""
+
+_TLS12_CID = int(ContentType.TLS12_CID)
+_APPLICATION_DATA = int(ContentType.APPLICATION_DATA)
+
+
+class _Attempt:
+    """A handshake under way with an address."""
+
+    __slots__ = ("address", "cid", "handshake", "hello", "sent_s")
+
+    def __init__(self, address: bytes, handshake: Handshake, cid: bytes, hello: ClientHello | None = None) -> None:
+        self.address = address
+        self.handshake = handshake
+        self.cid = cid
+        """The connection ID that is kept for it."""
+        self.sent_s = 0.0
+        """When the flight was sent last."""
+        self.hello = hello
+        """The client's hello with its cookie, where we are the server."""
+
+
+class Endpoint:
+    """The DTLS side of one socket.
+
+    Addresses are opaque bytes. `now_s` is a monotonic clock, `wall_s` the wall clock; both in seconds.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._cid_bytes = config.connection_id_bytes or 0
+        self._cookies = CookieJar()
+        self._sessions = SessionCache(config.session_ids)
+        self._attempts: OrderedDict[bytes, _Attempt] = OrderedDict()
+        self._associations = Associations()
+        self._cids_to_be: set[bytes] = set()
+        """Connection IDs of handshakes under way."""
+        self._timers: list[tuple[float, bytes]] = []
+        """Deadlines and addresses, as a heap; those that hold no longer are left in it until their turn comes."""
+        self._outbox: list[tuple[bytes, bytes]] = []
+        self._events: deque[Event] = deque()
+        self._begun: Counter[bytes] = Counter()
+        self._begun_in = 0
+        self.dropped: Counter[str] = Counter()
+        """Records and datagrams that were dropped without a word, by reason."""
+
+    # -- the interface ---------------------------------------------------------------------------
+
+    def receive_datagram(self, data: bytes, address: bytes, now_s: float, wall_s: float) -> None:
+        """Take a datagram; never raises on what a peer sent."""
+        self._take(((data, address),), now_s, wall_s, self._events.append)
+
+    def receive_datagrams(
+        self, datagrams: Iterable[tuple[bytes, bytes]], now_s: float, wall_s: float
+    ) -> list[DataReceived]:
+        """Take datagrams, each with its address; the shorter way for many: gives their data instead of queueing it.
+
+        All other events are queued as ever; to be fetched first, for the same datagrams may have brought both an
+        association and data.
+        """
+        received: list[DataReceived] = []
+        self._take(datagrams, now_s, wall_s, received.append)
+        return received
+
+    def send(self, association: Association, data: bytes) -> None:
+        """Send data as one record: one CoAP message is one record."""
+        if len(data) > association.writer.most_content:
+            raise ValueError(f"a record to this peer holds at most {association.writer.most_content} bytes")
+        if association.is_worn_out:
+            self.close(association, "its record numbers are used up")
+            return
+        self._outbox.append((association.writer.record(_APPLICATION_DATA, 1, data), association.address))
+
+    def datagrams_to_send(self) -> list[tuple[bytes, bytes]]:
+        """What is to go out: datagrams and the addresses that they are for."""
+        outbox, self._outbox = self._outbox, []
+        return outbox
+
+    def next_event(self) -> Event | None:
+        """The oldest event that was not fetched yet."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` wants to be called."""
+        while self._timers:
+            deadline_s, address = self._timers[0]
+            attempt = self._attempts.get(address)
+            if attempt is not None and attempt.handshake.flight.deadline_s == deadline_s:
+                return deadline_s
+            heapq.heappop(self._timers)
+        return None
+
+    def handle_timeout(self, now_s: float) -> None:
+        """Send again what was not answered; give up what was not answered often enough."""
+        while (deadline_s := self.next_timeout()) is not None and deadline_s <= now_s:
+            attempt = self._attempts[heapq.heappop(self._timers)[1]]
+            handshake = attempt.handshake
+            given_up = handshake.flight.transmissions >= self._config.max_transmissions
+            # A failure may have been someone's forgery, so the peer gets one more chance to say its own.
+            if handshake.failure is not None and (given_up or handshake.failed_s < attempt.sent_s):
+                self._fail(attempt, handshake.failure)
+            elif given_up:
+                self._give_up(attempt, "the peer does not answer")
+            else:
+                handshake.flight.back_off()
+                self._transmit(attempt, now_s)
+
+    def connect(self, address: bytes, now_s: float, *, resumption: Resumption | None = None) -> None:
+        """Begin a handshake as a client."""
+        writer = RecordWriter(most_content=MAX_CONTENT_BYTES)
+        cid = self._new_cid()
+        handshake = ClientHandshake(self._config, writer, own_cid=cid, resumption=resumption)
+        self._add_attempt(_Attempt(address, handshake, cid), now_s)
+
+    def close(self, association: Association, reason: str = "closed by us") -> None:
+        """End an association and tell the peer."""
+        if association in self._associations:
+            self._outbox.append((association.close_notify(), association.address))
+            self._forget(association, reason)
+
+    def end_where(self, predicate: Callable[[Association], bool], reason: str) -> int:
+        """End all associations of which this holds, such as those of a principal that lost its trust; gives how many.
+
+        Their peers are told. Resuming their sessions is for `Config.still_trusted` to refuse.
+        """
+        ending = [association for association in self._associations if predicate(association)]
+        for association in ending:
+            self.close(association, reason)
+        return len(ending)
+
+    def associations(self) -> list[Association]:
+        """All established associations; the one that was silent for longest comes first."""
+        return [*self._associations]
+
+    def end_idle(self, now_s: float) -> None:
+        """End the associations that were silent for too long."""
+        while self._associations:
+            oldest = next(iter(self._associations))
+            if now_s - oldest.last_seen_s < self._config.idle_timeout_s:
+                return
+            self._forget(oldest, "idle")
+
+    def export_state(self, key: bytes, now_s: float) -> bytes:
+        """All established associations, encrypted and authenticated with a key of 16 or 32 bytes."""
+        return seal_state(self._associations, key, now_s)
+
+    def import_state(self, state: bytes, key: bytes, now_s: float) -> int:
+        """Go on with the associations of a state, which must never be imported again; gives how many.
+
+        Raises DecodeError where it can't be opened; nothing is imported then.
+        """
+        associations = open_state(state, key, now_s)[-self._config.max_associations :]
+        for association in associations:
+            self._associations.add(association)
+        return len(associations)
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def _take(
+        self,
+        datagrams: Iterable[tuple[bytes, bytes]],
+        now_s: float,
+        wall_s: float,
+        deliver: Callable[[DataReceived], object],
+    ) -> None:
+        for data, address in datagrams:
+            records = records_of(data, self._cid_bytes)
+            for record in records:
+                if record.epoch and self._receive_protected(record, address, now_s, deliver):
+                    continue
+                if not self._receive_unestablished(record, address, now_s, wall_s):
+                    break
+            if not records:
+                self.dropped["malformed"] += 1
+
+    def _receive_unestablished(self, record: Record, address: bytes, now_s: float, wall_s: float) -> bool:
+        """Take a record that belongs to no established association: to a handshake, or to none yet.
+
+        False where the rest of its datagram is not worth looking at.
+        """
+        attempt = self._attempts.get(address)
+        if attempt is not None and self._receive_handshake(attempt, record, now_s, wall_s):
+            return True
+        if record.epoch == 0 and _is_client_hello(record):
+            self._receive_hello(record, address, now_s, wall_s)
+            return False  # nothing can follow a ClientHello before it is answered
+        self.dropped["not authentic" if record.epoch else "out of place"] += 1
+        return True
+
+    def _receive_protected(
+        self, record: Record, address: bytes, now_s: float, deliver: Callable[[DataReceived], object]
+    ) -> bool:
+        """Give a record to an established association; False where there is none that it is authentic for."""
+        if record.type == _TLS12_CID:
+            association = self._associations.by_cid(record.cid)
+        else:
+            association = self._associations.at(address)
+        if association is None:
+            return False
+        newest = association.window.newest
+        opened = association.open(record)
+        if opened is None:
+            return False
+        content_type, content = opened
+        association.last_seen_s = now_s
+        if address != association.address:
+            if record.sequence <= newest:
+                self.dropped["old address"] += 1  # authentic, but perhaps replayed from elsewhere (RFC 9146 §6)
+            else:
+                self._move(association, address)
+        self._associations.heard_from(association)
+        if content_type == _APPLICATION_DATA:
+            association.last_flight = None
+            deliver(DataReceived(association, content))
+        elif association.is_worn_out:
+            self.close(association, "its record numbers are used up")
+        elif content_type == ContentType.ALERT and len(content) == 2:
+            if content[0] == AlertLevel.FATAL or content[1] == AlertDescription.CLOSE_NOTIFY:
+                if content[1] == AlertDescription.CLOSE_NOTIFY:
+                    self._outbox.append((association.close_notify(), association.address))
+                self._forget(association, f"the peer sent alert {content[1]}")
+        elif content_type == ContentType.HANDSHAKE:
+            self._repeat_last_flight(association, content)
+        return True
+
+    def _repeat_last_flight(self, association: Association, content: bytes) -> None:
+        """A repeated Finished says that our last flight was lost; any other handshake message is renegotiation."""
+        if content[:1] == bytes((HandshakeType.FINISHED,)):
+            flight = association.last_flight
+            if flight is not None and flight.transmissions < self._config.max_transmissions:
+                flight.transmissions += 1
+                for datagram in flight.datagrams(association.writer, self._config.mtu):
+                    self._outbox.append((datagram, association.address))
+        else:
+            refusal = bytes((AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION))
+            self._outbox.append((association.seal(ContentType.ALERT, refusal), association.address))
+
+    def _receive_handshake(self, attempt: _Attempt, record: Record, now_s: float, wall_s: float) -> bool:
+        """Give a record to a handshake; False where it is a ClientHello that may begin another one."""
+        handshake = attempt.handshake
+        if record.epoch == 0 and _is_client_hello(record) and not handshake.is_client:
+            return False
+        try:
+            handshake.receive(record, now_s, wall_s)
+        except AlertError as failure:
+            self._fail(attempt, failure)
+            return True
+        if handshake.to_send:
+            self._transmit(attempt, now_s)
+        if handshake.state is State.DONE:
+            self._complete(attempt, now_s)
+        return True
+
+    def _receive_hello(self, record: Record, address: bytes, now_s: float, wall_s: float) -> None:
+        """A ClientHello: answered without state until it carries a cookie of ours."""
+        try:
+            fragments = list(fragments_in(record.fragment))
+            if len(fragments) != 1 or fragments[0].type != HandshakeType.CLIENT_HELLO:
+                raise DecodeError("no single ClientHello")
+            fragment = fragments[0]
+            if len(fragment.data) != fragment.length:
+                raise DecodeError("a ClientHello in fragments")
+            if fragment.sequence >> 15 or record.sequence >> 47:
+                raise DecodeError("numbers that would run out")  # ours go on from the client's
+            hello = ClientHello.parse(fragment.data)
+        except DecodeError:
+            self.dropped["no hello"] += 1
+            return
+        known = self._attempts.get(address)
+        if known is not None and known.hello == hello:
+            # Its cookie may have expired meanwhile, but another one would be another hello, and another handshake.
+            self._repeat_flight(known, now_s)
+            return
+        if not self._cookies.accepts(address, fragment.data, now_s):
+            cookie = self._cookies.cookie(address, fragment.data, now_s)
+            request = HandshakeMessage(HandshakeType.HELLO_VERIFY_REQUEST, 0, HelloVerifyRequest(cookie).encode())
+            answer = request.encode()
+            # The record's number is the client's own (RFC 6347 §4.2.1).
+            header = record_header(ContentType.HANDSHAKE, 0, record.sequence, len(answer))
+            self._outbox.append((header + answer, address))
+            return
+        established = self._associations.at(address)
+        if established is not None and established.client_random == hello.random:
+            return  # a late copy of the hello that the association came of
+        if not self._may_begin(address, now_s):
+            self.dropped["too many handshakes"] += 1
+            return
+        message = HandshakeMessage(fragment.type, fragment.sequence, fragment.data)
+        self._begin(record, message, hello, address, now_s, wall_s)
+
+    def _begin(
+        self, record: Record, message: HandshakeMessage, hello: ClientHello, address: bytes, now_s: float, wall_s: float
+    ) -> None:
+        writer = RecordWriter(most_content=MAX_CONTENT_BYTES, first_sequence=record.sequence)
+        cid = self._new_cid()
+        try:
+            handshake = ServerHandshake(
+                self._config,
+                writer,
+                message,
+                hello,
+                own_cid=cid,
+                sessions=self._sessions,
+                now_s=now_s,
+                wall_s=wall_s,
+            )
+        except AlertError as failure:
+            self._alert(writer, address, failure.description)
+            self._events.append(HandshakeFailed(address, failure.description, failure.reason))
+        except DecodeError as error:
+            self._alert(writer, address, AlertDescription.DECODE_ERROR)
+            self._events.append(HandshakeFailed(address, AlertDescription.DECODE_ERROR, f"ClientHello: {error}"))
+        else:
+            self._add_attempt(_Attempt(address, handshake, cid, hello), now_s)
+
+    def _may_begin(self, address: bytes, now_s: float) -> bool:
+        if int(now_s) != self._begun_in:
+            self._begun_in = int(now_s)
+            self._begun.clear()
+        self._begun[address] += 1
+        return self._begun[address] <= self._config.handshakes_per_second
+
+    # -- handshakes ------------------------------------------------------------------------------
+
+    def _add_attempt(self, attempt: _Attempt, now_s: float) -> None:
+        old = self._attempts.get(attempt.address)
+        if old is not None:
+            self._end_attempt(old)
+        if len(self._attempts) >= self._config.max_handshakes:
+            self._give_up(next(iter(self._attempts.values())), "too many handshakes at a time")
+        self._attempts[attempt.address] = attempt
+        self._cids_to_be.add(attempt.cid)
+        self._transmit(attempt, now_s)
+
+    def _end_attempt(self, attempt: _Attempt) -> None:
+        del self._attempts[attempt.address]
+        self._cids_to_be.discard(attempt.cid)
+
+    def _repeat_flight(self, attempt: _Attempt, now_s: float) -> None:
+        """The client said its hello again, so our flight was lost (RFC 6347 §4.2.4)."""
+        transmissions = attempt.handshake.flight.transmissions
+        if now_s - attempt.sent_s >= REPETITION_S and transmissions < self._config.max_transmissions:
+            self._transmit(attempt, now_s)
+
+    def _transmit(self, attempt: _Attempt, now_s: float) -> None:
+        """Send the flight, and set its timer."""
+        handshake = attempt.handshake
+        handshake.to_send = False
+        flight = handshake.flight
+        flight.transmissions += 1
+        for datagram in flight.datagrams(handshake.writer, self._config.mtu):
+            self._outbox.append((datagram, attempt.address))
+        if handshake.state is not State.DONE:
+            attempt.sent_s = now_s
+            flight.deadline_s = now_s + flight.timeout_s
+            self._set_timer(flight.deadline_s, attempt.address)
+
+    def _set_timer(self, deadline_s: float, address: bytes) -> None:
+        heapq.heappush(self._timers, (deadline_s, address))
+        if len(self._timers) > 4 * self._config.max_handshakes:
+            # Most are of handshakes that ended long before their deadline.
+            self._timers = [
+                (attempt.handshake.flight.deadline_s, address)
+                for address, attempt in self._attempts.items()
+                if attempt.handshake.flight.deadline_s is not None
+            ]
+            heapq.heapify(self._timers)
+
+    def _complete(self, attempt: _Attempt, now_s: float) -> None:
+        self._end_attempt(attempt)
+        handshake = attempt.handshake
+        old = self._associations.at(attempt.address)
+        # One with a connection ID may be of another peer, which a NAT has moved elsewhere since.
+        if old is not None and (not old.cid or old.principal == handshake.principal):
+            self._forget(old, "replaced by a new handshake")
+        if len(self._associations) >= self._config.max_associations:
+            self._forget(next(iter(self._associations)), "too many associations")
+        assert handshake.suite is not None
+        assert handshake.keys is not None
+        association = Association(
+            address=attempt.address,
+            suite=handshake.suite,
+            principal=handshake.principal,
+            is_client=handshake.is_client,
+            resumed=handshake.resumed,
+            read=handshake.keys.read,
+            window=handshake.window,
+            writer=handshake.writer,
+            # Of the two sides only the one that had the last word may be asked for it again.
+            last_flight=handshake.flight if handshake.is_client == handshake.resumed else None,
+            last_seen_s=now_s,
+            client_random=handshake.client_random,
+        )
+        self._associations.add(association)
+        resumption = handshake.resumption if isinstance(handshake, ClientHandshake) else None
+        self._events.append(HandshakeCompleted(association, resumption))
+
+    def _fail(self, attempt: _Attempt, failure: AlertError) -> None:
+        """End a handshake with an alert."""
+        self._end_attempt(attempt)
+        if not isinstance(failure, PeerAlertError):
+            self._alert(attempt.handshake.writer, attempt.address, failure.description)
+        self._events.append(HandshakeFailed(attempt.address, failure.description, failure.reason))
+
+    def _give_up(self, attempt: _Attempt, reason: str) -> None:
+        self._end_attempt(attempt)
+        hint = attempt.handshake.hint
+        self._events.append(HandshakeFailed(attempt.address, None, f"{reason}; {hint}" if hint else reason))
+
+    def _alert(self, writer: RecordWriter, address: bytes, description: AlertDescription) -> None:
+        content = bytes((AlertLevel.FATAL, description))
+        epoch = 0 if writer.protection is None else 1  # protected once our ChangeCipherSpec is out
+        self._outbox.append((writer.record(ContentType.ALERT, epoch, content), address))
+
+    # -- associations ----------------------------------------------------------------------------
+
+    def _move(self, association: Association, address: bytes) -> None:
+        old = association.address
+        self._associations.move(association, address)
+        self._events.append(AddressChanged(association, old, address))
+
+    def _forget(self, association: Association, reason: str) -> None:
+        self._associations.remove(association)
+        self._events.append(AssociationClosed(association, reason))
+
+    def _new_cid(self) -> bytes:
+        for _ in range(CID_TRIES):
+            cid = secrets.token_bytes(self._cid_bytes)
+            if self._associations.by_cid(cid) is None and cid not in self._cids_to_be:
+                return cid
+        return b""
+
+
+def _is_client_hello(record: Record) -> bool:
+    return record.type == ContentType.HANDSHAKE and record.fragment[:1] == bytes((HandshakeType.CLIENT_HELLO,))

@@ -1,0 +1,53 @@
+"""What an endpoint tells its owner."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from gateway.dtls.association import Association
+from gateway.dtls.client import Resumption
+from gateway.dtls.codes import AlertDescription
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeCompleted:
+    """A peer can be talked to: see the association's principal and suite."""
+
+    association: Association
+    resumption: Resumption | None = None
+    """What a client needs to resume the session; None for a server."""
+
+
+class DataReceived(NamedTuple):
+    """A record's content, whole and authentic. A tuple, for it is made for each record."""
+
+    association: Association
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed:
+    """A handshake ended without success. `alert` is what we sent or were sent; None where it timed out."""
+
+    address: bytes
+    alert: AlertDescription | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationClosed:
+    """An association is over."""
+
+    association: Association
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChanged:
+    """A peer with a connection ID was heard from elsewhere (RFC 9146 §6)."""
+
+    association: Association
+    old: bytes
+    new: bytes
+
+
+Event: TypeAlias = HandshakeCompleted | DataReceived | HandshakeFailed | AssociationClosed | AddressChanged
