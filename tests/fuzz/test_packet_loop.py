@@ -45,7 +45,7 @@ class Victim(BridgedRig):
 
     def __init__(self) -> None:
         super().__init__(
-            endpoints=REGISTRY.integrations,
+            endpoints=REGISTRY.paths,
             max_body_bytes=MAX_BODY_BYTES,
             max_entries=MAX_ENTRIES,
             piggyback_timeout_s=0.5,
