@@ -2,21 +2,24 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gateway.dtls.alerts import AlertError
+from gateway.dtls.alerts import AlertError, DecodeError
 from gateway.dtls.codes import (
     DTLS_1_2,
     NULL_COMPRESSION,
     UNCOMPRESSED_POINT,
     AlertDescription,
     CertificateType,
+    ContentType,
     ExtensionType,
     HandshakeType,
 )
 from gateway.dtls.config import Config, Identity
-from gateway.dtls.flight import Flight, RecordWriter
+from gateway.dtls.flight import RecordWriter
+from gateway.dtls.fragments import Fragment, HandshakeMessage
 from gateway.dtls.handshake import Event, Handshake, Signal, State
 from gateway.dtls.keyexchange import EphemeralKey, PublicKey, common_scheme, ephemeral_key, psk_premaster, sign, verify
 from gateway.dtls.messages import (
@@ -34,6 +37,9 @@ from gateway.dtls.messages import (
 from gateway.dtls.suites import CipherSuite, KeyExchange
 from gateway.dtls.tickets import Session
 from gateway.dtls.wire import Reader, numbers, vector
+
+COOKIE_TRIES = 3
+"""How often a hello is sent with a cookie before another is believed."""
 
 _FRAGMENT_LENGTHS = {512: 1, 1024: 2, 2048: 3, 4096: 4}
 
@@ -71,6 +77,7 @@ class ClientHandshake(Handshake):
         self._session_id = b""
         self._expects_ticket = False
         self._ticket = b""
+        self._other_cookie = b""
         self._hello = self._make_hello()
         self._begin_flight()
         self._send(HandshakeType.CLIENT_HELLO, self._hello.encode())
@@ -129,24 +136,50 @@ class ClientHandshake(Handshake):
         return self._resumption.session_id or secrets.token_bytes(32)
 
     def _on_hello_verify_request(self, body: bytes, now_s: float, wall_s: float) -> None:
-        """Say hello again, with the cookie; neither hello nor request before this is in the transcript.
+        """Say hello again, with the cookie; neither hello nor request before this is in the transcript."""
+        if not self._hello.cookie:
+            cookie = HelloVerifyRequest.parse(body).cookie
+            if not cookie:
+                raise AlertError(AlertDescription.ILLEGAL_PARAMETER, "the cookie is empty")
+            self._begin_flight()
+            self._use_cookie(cookie)
+        self._await_answer()
 
-        The request may be forged: one with another cookie is answered again.
-        """
-        cookie = HelloVerifyRequest.parse(body).cookie
-        if not cookie:
-            raise AlertError(AlertDescription.ILLEGAL_PARAMETER, "the cookie is empty")
-        flight = self.flight
-        self.flight = Flight(self.config.retransmission_timeout_s)
-        self._transcript.clear()
-        self._send(HandshakeType.CLIENT_HELLO, replace(self._hello, cookie=cookie).encode())
-        if cookie == self._hello.cookie:
-            self.flight = flight  # the flight was gone through again, and this hello is under way
-        else:
-            self._hello = replace(self._hello, cookie=cookie)
-            self.to_send = True
-            self._reassembler.forget_ahead()  # that answered another hello
+    def _use_cookie(self, cookie: bytes) -> None:
+        self._hello = replace(self._hello, cookie=cookie)
+        self.flight.items.clear()
+        self.flight.add(ContentType.HANDSHAKE, 0, self._second_hello())
+
+    def _second_hello(self) -> HandshakeMessage:
+        return HandshakeMessage(HandshakeType.CLIENT_HELLO, 1, self._hello.encode())
+
+    def _await_answer(self) -> None:
+        self._transcript[:] = self._second_hello().encode()
+        self._next_send = 2
         self.state = State.SERVER_HELLO
+
+    def _receive_fragments(self, fragments: list[Fragment], record_sequence: int, now_s: float, wall_s: float) -> None:
+        for fragment in fragments:
+            if fragment.type == HandshakeType.HELLO_VERIFY_REQUEST and self._hello.cookie:
+                # With another cookie, one of them is forged, or it answers a hello that is, in our name. The one that
+                # comes first after our hello most likely answers it.
+                with suppress(DecodeError):
+                    self._other_cookie = self._other_cookie or HelloVerifyRequest.parse(fragment.data).cookie
+            else:
+                super()._receive_fragments([fragment], record_sequence, now_s, wall_s)
+
+    def prepare_repetition(self) -> None:
+        """Where nothing has come of our cookie, try the other that came meanwhile."""
+        super().prepare_repetition()
+        cookie, self._other_cookie = self._other_cookie, b""
+        if self.flight.transmissions < COOKIE_TRIES or cookie in (b"", self._hello.cookie):
+            return  # not sooner: which of two hellos the server answered can't be told
+        if self._checkpoint.state is State.START:
+            self._rewind()
+            self._reassembler.next_message()  # the first HelloVerifyRequest
+            self._reassembler.forget_ahead()  # what may have answered the other hello
+            self._use_cookie(cookie)
+            self._await_answer()
 
     # -- flight 4 --------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import hmac
 import secrets
 
 from gateway.dtls.messages import RANDOM_BYTES
-from gateway.dtls.wire import Reader, vector
+from gateway.dtls.wire import vector
 
 COOKIE_BYTES = 16
 """Short, so that the answer to a ClientHello is never larger than the ClientHello."""
@@ -18,7 +18,7 @@ _BEFORE_SESSION_ID = 2 + RANDOM_BYTES
 class CookieJar:
     """Makes and checks cookies. They cover the address and all of the ClientHello but the cookie itself.
 
-    A hello is given as the message's body. Each method raises DecodeError where it is too short to be one.
+    A hello is given as the body of a message, one that `ClientHello.parse` has taken.
     """
 
     __slots__ = ("_current", "_previous", "_rotate_at")
@@ -39,8 +39,9 @@ class CookieJar:
         if len(cookie) != COOKIE_BYTES:
             return False
         self._rotate(now_s)
-        return any(
-            hmac.compare_digest(_mac(secret, address, covered), cookie) for secret in (self._current, self._previous)
+        current, previous = self._current, self._previous
+        return hmac.compare_digest(_mac(current, address, covered), cookie) or hmac.compare_digest(
+            _mac(previous, address, covered), cookie
         )
 
     def _rotate(self, now_s: float) -> None:
@@ -54,11 +55,9 @@ class CookieJar:
 
 def _split(hello: bytes) -> tuple[bytes, bytes]:
     """A ClientHello's cookie, and the rest of it."""
-    reader = Reader(hello)
-    reader.take(_BEFORE_SESSION_ID)
-    start = _BEFORE_SESSION_ID + 1 + len(reader.vector(1))
-    cookie = reader.vector(1)
-    return cookie, hello[:start] + reader.rest()
+    start = _BEFORE_SESSION_ID + 1 + hello[_BEFORE_SESSION_ID]
+    end = start + 1 + hello[start]
+    return hello[start + 1 : end], hello[:start] + hello[end:]
 
 
 def _mac(secret: bytes, address: bytes, covered: bytes) -> bytes:

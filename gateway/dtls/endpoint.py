@@ -40,6 +40,8 @@ CID_TRIES = 8
 
 _TLS12_CID = int(ContentType.TLS12_CID)
 _APPLICATION_DATA = int(ContentType.APPLICATION_DATA)
+_HANDSHAKE = int(ContentType.HANDSHAKE)
+_CLIENT_HELLO = bytes((HandshakeType.CLIENT_HELLO,))
 
 
 class _Attempt:
@@ -133,15 +135,13 @@ class Endpoint:
         while (deadline_s := self.next_timeout()) is not None and deadline_s <= now_s:
             attempt = self._attempts[heapq.heappop(self._timers)[1]]
             handshake = attempt.handshake
-            given_up = handshake.flight.transmissions >= self._config.max_transmissions
-            # A failure may have been someone's forgery, so the peer gets one more chance to say its own.
-            if handshake.failure is not None and (given_up or handshake.failed_s < attempt.sent_s):
-                self._fail(attempt, handshake.failure)
-            elif given_up:
-                self._give_up(attempt, "the peer does not answer")
-            else:
-                handshake.flight.back_off()
+            if handshake.flight.transmissions < self._config.max_transmissions:
+                handshake.prepare_repetition()
                 self._transmit(attempt, now_s)
+            elif handshake.failure is not None:
+                self._fail(attempt, handshake.failure)
+            else:
+                self._give_up(attempt, "the peer does not answer")
 
     def connect(self, address: bytes, now_s: float, *, resumption: Resumption | None = None) -> None:
         """Begin a handshake as a client."""
@@ -470,4 +470,4 @@ class Endpoint:
 
 
 def _is_client_hello(record: Record) -> bool:
-    return record.type == ContentType.HANDSHAKE and record.fragment[:1] == bytes((HandshakeType.CLIENT_HELLO,))
+    return record.type == _HANDSHAKE and record.fragment[:1] == _CLIENT_HELLO

@@ -110,13 +110,15 @@ def _pieces(item: Item, writer: RecordWriter, mtu: int, used: int) -> Iterator[b
         yield item.content
         return
     message = item.content
-    if message.type == HandshakeType.CLIENT_HELLO:
-        # In one piece: a server without state can't put pieces together, so the network has to (RFC 6347 §4.2.1).
+    left = mtu - writer.overhead(item.epoch)
+    whole = min(left, writer.most_content)
+    room = min(whole, left - used)
+    # A ClientHello in one piece: a server without state can't put pieces together, so the network has to
+    # (RFC 6347 §4.2.1).
+    if len(message.body) + 12 <= room or message.type == HandshakeType.CLIENT_HELLO:
         yield message.encode()
         return
-    whole = min(mtu - writer.overhead(item.epoch), writer.most_content)
-    room = min(whole, mtu - used - writer.overhead(item.epoch))
-    if room < min(len(message.body) + 12, 12 + _SMALLEST_PIECE):
+    if room < 12 + _SMALLEST_PIECE:
         room = whole
     offset = 0
     while True:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from enum import Enum, auto
+from struct import Struct
 from typing import NamedTuple
 
 from gateway.dtls.alerts import DecodeError
-from gateway.dtls.wire import Reader
 
 HEADER_BYTES = 12
 """Type, length, message_seq, fragment_offset, fragment_length."""
+
+_HEADER_START = Struct(">IH")
+"""Type and length of the message as one number, message_seq; offset and length of the fragment follow."""
+_MOST_LENGTH = (1 << 24) - 1
 
 MESSAGES_AHEAD = 8
 """How many messages beyond the awaited one are kept: a flight has no more."""
@@ -36,16 +40,9 @@ class HandshakeMessage(NamedTuple):
 
     def fragment(self, offset: int, length: int) -> bytes:
         """A part of the message with its header."""
-        return b"".join(
-            (
-                bytes((self.type,)),
-                len(self.body).to_bytes(3, "big"),
-                self.sequence.to_bytes(2, "big"),
-                offset.to_bytes(3, "big"),
-                length.to_bytes(3, "big"),
-                self.body[offset : offset + length],
-            )
-        )
+        body = self.body
+        start = _HEADER_START.pack(self.type << 24 | len(body), self.sequence)
+        return start + (offset << 24 | length).to_bytes(6, "big") + body[offset : offset + length]
 
 
 class Fragment(NamedTuple):
@@ -60,17 +57,23 @@ class Fragment(NamedTuple):
 
 def fragments_in(content: bytes) -> Iterator[Fragment]:
     """The fragments that a handshake record holds. Raises DecodeError where it is malformed."""
-    reader = Reader(content)
+    start, end = 0, len(content)
     for _ in range(FRAGMENTS_IN_RECORD):
-        if not reader.remaining:
+        if start == end:
             return
-        message_type, length, sequence = reader.number(1), reader.number(3), reader.number(2)
-        offset = reader.number(3)
-        data = reader.vector(3)
-        if offset + len(data) > length:
-            raise DecodeError("a fragment reaches beyond its message")
-        yield Fragment(message_type, length, sequence, offset, data)
-    reader.finish()
+        if end - start < HEADER_BYTES:
+            raise DecodeError("a fragment's header is cut")
+        type_and_length, sequence = _HEADER_START.unpack_from(content, start)
+        length = type_and_length & _MOST_LENGTH
+        start += HEADER_BYTES
+        part = int.from_bytes(content[start - 6 : start], "big")
+        offset, data = part >> 24, content[start : start + (part & _MOST_LENGTH)]
+        if len(data) != part & _MOST_LENGTH or offset + len(data) > length:
+            raise DecodeError("a fragment reaches beyond its record or its message")
+        start += len(data)
+        yield Fragment(type_and_length >> 24, length, sequence, offset, data)
+    if start != end:
+        raise DecodeError(f"more than {FRAGMENTS_IN_RECORD} fragments in a record")
 
 
 class _Partial:
@@ -94,11 +97,33 @@ class _Partial:
         ours, theirs, both = (int.from_bytes(data) for data in (self.body[part], fragment.data, self.have[part]))
         return bool((ours ^ theirs) & both)
 
-    def add(self, offset: int, data: bytes) -> None:
-        end = offset + len(data)
-        self.missing -= self.have.count(0, offset, end)
-        self.body[offset:end] = data
-        self.have[offset:end] = b"\xff" * len(data)
+    def repeats(self, fragment: Fragment) -> bool:
+        """Whether all of a fragment that does not contradict is here already."""
+        return not self.have.count(0, fragment.offset, fragment.offset + len(fragment.data))
+
+    def add(self, fragment: Fragment) -> None:
+        """Take the bytes of a fragment that does not contradict."""
+        end = fragment.offset + len(fragment.data)
+        self.missing -= self.have.count(0, fragment.offset, end)
+        self.body[fragment.offset : end] = fragment.data
+        self.have[fragment.offset : end] = b"\xff" * len(fragment.data)
+
+
+class _Slot:
+    """What has come for one message_seq."""
+
+    __slots__ = ("challenger", "current", "fallback")
+
+    def __init__(self, current: _Partial) -> None:
+        self.current = current
+        self.challenger: _Partial | None = None
+        """Contradicts the current message, which is whole; takes its place once it is whole itself."""
+        self.fallback: _Partial | None = None
+        """What the current message took the place of."""
+
+    @property
+    def size(self) -> int:
+        return sum(len(one.body) for one in (self.current, self.challenger, self.fallback) if one is not None)
 
 
 class Arrival(Enum):
@@ -108,7 +133,7 @@ class Arrival(Enum):
     REPEATED = auto()
     """It was there already, and is long enough to tell that its sender has the message."""
     REPLACED = auto()
-    """It contradicts what was there, and has taken its place."""
+    """It contradicts what was there, and has taken its place; that of a whole message only once it is whole too."""
     IGNORED = auto()
     """It fits nothing, or says nothing."""
 
@@ -116,18 +141,18 @@ class Arrival(Enum):
 class Reassembler:
     """Gives whole messages in the order of their message_seq, from fragments in any order, with overlaps.
 
-    Anyone can forge plaintext, so of two that contradict each other the newer counts: a peer repeats its flight until
-    it is answered, and then nothing that was forged earlier is in its way. For that, the messages of a flight are kept
-    until `commit`, and can be gone through again.
+    Anyone can forge plaintext, so of two messages that contradict each other the newer counts, unless it proves no
+    good: a peer repeats its flight until it is answered, and then nothing that was forged earlier is in its way. For
+    that, the messages of a flight are kept until `commit`, and can be gone through again.
 
     Bounded: by the size of a message and of a flight, and by how far ahead of the awaited message a fragment may be.
     """
 
-    __slots__ = ("_first", "_most_bytes", "_partials", "next_sequence")
+    __slots__ = ("_first", "_most_bytes", "_slots", "next_sequence")
 
     def __init__(self, *, most_bytes: int, next_sequence: int = 0) -> None:
         self._most_bytes = most_bytes
-        self._partials: dict[int, _Partial] = {}
+        self._slots: dict[int, _Slot] = {}
         self._first = next_sequence
         self.next_sequence = next_sequence
         """The message_seq that is awaited."""
@@ -137,50 +162,73 @@ class Reassembler:
 
         Raises DecodeError where a message is announced as larger than any may be.
         """
-        sequence = fragment.sequence
-        if not self._first <= sequence < self.next_sequence + MESSAGES_AHEAD:
+        if not self._first <= fragment.sequence < self.next_sequence + MESSAGES_AHEAD:
             return Arrival.IGNORED
         if fragment.length > self._most_bytes:
             raise DecodeError(f"a handshake message of {fragment.length} bytes is too long")
-        partial = self._partials.get(sequence)
-        arrival = Arrival.NEW
-        if partial is not None and partial.contradicts(fragment):
-            arrival, partial = Arrival.REPLACED, None
-        if partial is None:
-            if not self._make_room(sequence, fragment.length):
-                return Arrival.IGNORED
-            partial = self._partials[sequence] = _Partial(fragment.type, fragment.length)
-        elif not partial.have.count(0, fragment.offset, fragment.offset + len(fragment.data)):
-            if len(fragment.data) < min(fragment.length, TELLING_BYTES):
-                return Arrival.IGNORED
-            partial.rejected = False
-            return Arrival.REPEATED
-        partial.add(fragment.offset, fragment.data)
+        slot = self._slots.get(fragment.sequence)
+        if slot is not None and not slot.current.contradicts(fragment):
+            return self._add_to_current(slot, fragment)
+        if slot is not None and slot.current.missing == 0:
+            return self._challenge(slot, fragment)
+        if not self._make_room(fragment):
+            return Arrival.IGNORED
+        arrival = Arrival.NEW if slot is None else Arrival.REPLACED
+        slot = self._slots[fragment.sequence] = _Slot(_Partial(fragment.type, fragment.length))
+        slot.current.add(fragment)
         return arrival
 
-    def _make_room(self, sequence: int, length: int) -> bool:
+    def _add_to_current(self, slot: _Slot, fragment: Fragment) -> Arrival:
+        if not slot.current.repeats(fragment):
+            slot.current.add(fragment)
+            return Arrival.NEW
+        if len(fragment.data) < min(fragment.length, TELLING_BYTES):
+            return Arrival.IGNORED
+        slot.current.rejected = False
+        return Arrival.REPEATED
+
+    def _challenge(self, slot: _Slot, fragment: Fragment) -> Arrival:
+        if slot.challenger is None or slot.challenger.contradicts(fragment):
+            slot.challenger = None
+            if not self._make_room(fragment):
+                return Arrival.IGNORED
+            slot.challenger = _Partial(fragment.type, fragment.length)
+        slot.challenger.add(fragment)
+        if slot.challenger.missing:
+            return Arrival.NEW
+        slot.fallback = None if slot.current.rejected else slot.current
+        slot.current, slot.challenger = slot.challenger, None
+        return Arrival.REPLACED
+
+    def _make_room(self, fragment: Fragment) -> bool:
         """Make room for a message, where need be at the cost of those behind it."""
-        sizes = {number: len(partial.body) for number, partial in self._partials.items() if number != sequence}
-        most = self._most_bytes + OTHER_MESSAGES_BYTES - length
-        behind = [number for number in sizes if number > max(sequence, self.next_sequence)]
-        for farthest in sorted(behind, reverse=True):
-            if sum(sizes.values()) > most:
-                del sizes[farthest], self._partials[farthest]
-        return sum(sizes.values()) <= most
+        room = self._most_bytes + OTHER_MESSAGES_BYTES - fragment.length
+        for sequence in sorted(self._slots, reverse=True):
+            if sum(slot.size for slot in self._slots.values()) <= room:
+                return True
+            if sequence > max(fragment.sequence, self.next_sequence):
+                del self._slots[sequence]
+        return sum(slot.size for slot in self._slots.values()) <= room
 
     def next_message(self) -> HandshakeMessage | None:
         """The awaited message, once it is whole."""
-        partial = self._partials.get(self.next_sequence)
-        if partial is None or partial.missing or partial.rejected:
+        slot = self._slots.get(self.next_sequence)
+        if slot is None or slot.current.missing or slot.current.rejected:
             return None
-        message = HandshakeMessage(partial.type, self.next_sequence, bytes(partial.body))
+        message = HandshakeMessage(slot.current.type, self.next_sequence, bytes(slot.current.body))
         self.next_sequence += 1
         return message
 
     def reject(self) -> None:
         """Take back the message that `next_message` gave: await another in its place, or its repetition."""
         self.next_sequence -= 1
-        self._partials[self.next_sequence].rejected = True
+        self._slots[self.next_sequence].current.rejected = True
+
+    def restore(self, sequence: int) -> None:
+        """Have the message back that another, which proved no good, took the place of."""
+        slot = self._slots[sequence]
+        if slot.fallback is not None:
+            slot.current, slot.fallback = slot.fallback, None
 
     def rewind(self) -> None:
         """Give the messages again, from the first after the latest `commit`."""
@@ -188,13 +236,9 @@ class Reassembler:
 
     def forget_ahead(self) -> None:
         """Forget all from the awaited message on."""
-        self._partials = {
-            sequence: partial for sequence, partial in self._partials.items() if sequence < self.next_sequence
-        }
+        self._slots = {sequence: slot for sequence, slot in self._slots.items() if sequence < self.next_sequence}
 
     def commit(self) -> None:
         """Forget all before the awaited message: it will not be gone through again."""
-        self._partials = {
-            sequence: partial for sequence, partial in self._partials.items() if sequence >= self.next_sequence
-        }
+        self._slots = {sequence: slot for sequence, slot in self._slots.items() if sequence >= self.next_sequence}
         self._first = self.next_sequence

@@ -135,7 +135,7 @@ class Handshake(ABC):
         self._last_record = -1
         self.failure: AlertError | None = None
         """What went wrong with the peer's flight so far; perhaps not by its own doing."""
-        self.failed_s = 0.0
+        self._failed_s = 0.0
         """Since when."""
         self._failed_message: HandshakeMessage | None = None
         self._repeated = False
@@ -194,17 +194,30 @@ class Handshake(ABC):
                 self.failure = None
                 if fragment.sequence < awaited:
                     self._rewind()
+                    self._take_messages(record_sequence, now_s, wall_s, challenger=fragment.sequence, passed=awaited)
+                    continue
             self._take_messages(record_sequence, now_s, wall_s)
 
-    def _take_messages(self, record_sequence: int, now_s: float, wall_s: float) -> None:
+    def _take_messages(
+        self, record_sequence: int, now_s: float, wall_s: float, *, challenger: int = 0, passed: int = 0
+    ) -> None:
+        """Take the messages whose turn it is.
+
+        Where they are gone through again because another took the place of one, the `challenger`, all that `passed`
+        before must do so again, or the one that was there is back.
+        """
         while (message := self._reassembler.next_message()) is not None:
-            self._last_record = max(self._last_record, record_sequence)
             transcript_bytes = len(self._transcript)
             try:
                 self._handle(message, now_s, wall_s)
             except AlertError as failure:
                 if self._finished:
                     raise
+                if message.sequence < passed:
+                    self._reassembler.restore(challenger)
+                    self._rewind()
+                    passed = 0
+                    continue
                 del self._transcript[transcript_bytes:]
                 self._setbacks += 1
                 self._reassembler.reject()
@@ -215,16 +228,17 @@ class Handshake(ABC):
                 self._failed_message = message
                 self._note(failure, now_s)
                 return
+            self._last_record = max(self._last_record, record_sequence)
 
     def _note(self, failure: AlertError, now_s: float) -> None:
         """Remember what went wrong, and since when."""
         if self.failure is None:
-            self.failed_s = now_s
+            self._failed_s = now_s
             self._repeated = False
         self.failure = failure
 
     def _is_lasting(self, now_s: float) -> bool:
-        return now_s - self.failed_s >= FAILURE_PATIENCE_S
+        return now_s - self._failed_s >= FAILURE_PATIENCE_S
 
     def _await(self, state: State) -> None:
         """Wait for the peer's flight, which begins with what `state` says."""
@@ -323,6 +337,10 @@ class Handshake(ABC):
     def _begin_flight(self) -> None:
         self.flight = Flight(self.config.retransmission_timeout_s)
         self.to_send = True
+
+    def prepare_repetition(self) -> None:
+        """To be called before our flight is sent again because its time-out is over."""
+        self.flight.back_off()
 
     def _send(self, message_type: HandshakeType, body: bytes, *, epoch: int = 0) -> None:
         message = HandshakeMessage(message_type, self._next_send, body)

@@ -39,7 +39,9 @@ def encode_extensions(extensions: dict[int, bytes]) -> bytes:
     """The extensions as a hello's end; nothing where there are none."""
     if not extensions:
         return b""
-    return vector(2, b"".join([_EXTENSION_HEADER.pack(number, len(data)) + data for number, data in extensions.items()]))
+    return vector(
+        2, b"".join([_EXTENSION_HEADER.pack(number, len(data)) + data for number, data in extensions.items()])
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from gateway.dtls.suites import CipherSuite, HashName
 MASTER_SECRET_BYTES = 48
 VERIFY_DATA_BYTES = 12
 
+_HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384}
+
 
 def prf(hash_name: HashName, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """The pseudo-random function P_hash (RFC 5246 §5)."""
@@ -45,4 +47,4 @@ def key_block(suite: CipherSuite, master: bytes, client_random: bytes, server_ra
 
 def transcript_hash(suite: CipherSuite, transcript: bytes) -> bytes:
     """The hash of all handshake messages so far (RFC 5246 §7.4.9, RFC 6347 §4.2.6)."""
-    return hashlib.new(suite.hash, transcript).digest()
+    return _HASHES[suite.hash](transcript).digest()

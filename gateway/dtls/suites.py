@@ -1,7 +1,7 @@
 """Cipher suites: what each number stands for."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from typing import Literal, TypeAlias
 
 HashName: TypeAlias = Literal["sha256", "sha384"]
@@ -10,24 +10,21 @@ HashName: TypeAlias = Literal["sha256", "sha384"]
 class KeyExchange(Enum):
     """How a suite agrees on its premaster secret, and who signs."""
 
-    PSK = auto()
+    PSK = ("PSK", True, False)
     """RFC 4279 §2"""
-    ECDHE_PSK = auto()
+    ECDHE_PSK = ("ECDHE_PSK", True, True)
     """RFC 5489 §2"""
-    ECDHE_ECDSA = auto()
+    ECDHE_ECDSA = ("ECDHE_ECDSA", False, True)
     """RFC 8422 §2.1; the server's key is an elliptic curve's, Ed25519 included"""
-    ECDHE_RSA = auto()
+    ECDHE_RSA = ("ECDHE_RSA", False, True)
     """RFC 8422 §2.2"""
 
-    @property
-    def is_psk(self) -> bool:
+    def __init__(self, label: str, is_psk: bool, is_ecdhe: bool) -> None:
+        self.label = label
+        self.is_psk = is_psk
         """Whether a pre-shared key takes part, and no certificate."""
-        return self in (KeyExchange.PSK, KeyExchange.ECDHE_PSK)
-
-    @property
-    def is_ecdhe(self) -> bool:
+        self.is_ecdhe = is_ecdhe
         """Whether ephemeral keys are exchanged."""
-        return self is not KeyExchange.PSK
 
 
 class Aead(Enum):

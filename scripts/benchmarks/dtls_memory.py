@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 
 from benchmarks import processes
-from benchmarks.dtls_peers import Case, Client, Credentials, GatewayServer, Server
+from benchmarks.dtls_peers import Case, Clients, Credentials, GatewayServer, Server
 from benchmarks.servers import BenchError, Placement
+from gateway.listeners.batch_socket import Datagram
 
 BOUND_S = 120.0
 
@@ -70,29 +71,29 @@ class _RemoteServer:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def receive(self, address: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
-        return self._call("receive", address, datagrams)
+    def receive(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        return self._call("receive", datagrams)
 
-    def answer_requests(self, address: bytes, records: Sequence[bytes]) -> list[bytes]:
-        return self._call("answer_requests", address, records)
+    def answer_requests(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        return self._call("answer_requests", datagrams)
 
-    def _call(self, method: str, *arguments: object) -> list[bytes]:
-        self._pipe.send((method, arguments))
-        answers: list[bytes] = self._pipe.recv()
+    def _call(self, method: str, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        self._pipe.send((method, datagrams))
+        answers: list[Datagram] = self._pipe.recv()
         return answers
 
 
 def _make_associations(pipe: Connection, job: Job, credentials: Credentials) -> None:
     """The other process: make associations one after the other, and have the server measured before and after."""
     processes.pin(os.getpid(), job.client_cpu)
-    server, client = _RemoteServer(pipe), Client(job.case, credentials)
+    server, clients = _RemoteServer(pipe), Clients(job.case, credentials)
     for count in (_WARM_UP, job.associations):
         for _ in range(count):
-            client.connect(server)
-            client.check_answers(server.answer_requests(client.address, client.requests(1)), 1)
-        pipe.send(("measure", ()))
+            clients.connect(server, 1)
+            clients.check_answers(server.answer_requests(clients.requests(1)), 1)
+        pipe.send(("measure", []))
         pipe.recv()
-    pipe.send(("end", ()))
+    pipe.send(("end", []))
 
 
 def _resident() -> tuple[int, int]:
@@ -122,14 +123,14 @@ def main() -> int:
     measured = []
     try:
         while True:
-            method, arguments = pipe.recv()
+            method, datagrams = pipe.recv()
             if method == "end":
                 break
             if method == "measure":
                 measured.append(_resident())
                 pipe.send(None)
             else:
-                pipe.send(getattr(server, method)(*arguments))
+                pipe.send(getattr(server, method)(datagrams))
     except EOFError:  # the clients' process failed, and has said why
         return 1
     client.join()

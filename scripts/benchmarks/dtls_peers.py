@@ -21,6 +21,7 @@ from gateway.dtls.events import DataReceived, HandshakeCompleted
 from gateway.dtls.suites import BY_NAME
 from gateway.dtls.tickets import TicketKeys
 from gateway.dtls.trust import TrustPolicy
+from gateway.listeners.batch_socket import BATCH, Datagram
 
 SERVER = b"server"
 REQUEST = bytes(range(100))
@@ -30,8 +31,8 @@ RESPONSE = bytes(range(20))
 MTU = 1024
 CONNECTION_ID_BYTES = 8
 
-_MOST_TURNS = 8
-"""A handshake with cookie takes three."""
+AT_A_TIME = 50
+"""So many handshakes are under way at a time, and their flights come to the server interleaved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,13 @@ def _certificate(
 
 
 class Server(Protocol):
-    """A DTLS server for many peers, whose work is measured."""
+    """A DTLS server for many peers, whose work is measured. It is given datagrams as a socket gives them: by the batch."""
 
-    def receive(self, address: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
-        """Take the datagrams of a peer's flight; gives the answers."""
+    def receive(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        """Take datagrams of handshakes; gives the answers."""
 
-    def answer_requests(self, address: bytes, records: Sequence[bytes]) -> list[bytes]:
-        """Decrypt each record of an established peer and answer `RESPONSE`; gives the answers."""
+    def answer_requests(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        """Decrypt a record of an established peer in each, and answer `RESPONSE`."""
 
 
 class GatewayServer:
@@ -134,32 +135,31 @@ class GatewayServer:
             )
         )
 
-    def receive(self, address: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
-        endpoint = self.endpoint
-        now_s, wall_s = time.monotonic(), time.time()
-        for datagram in datagrams:
-            endpoint.receive_datagram(datagram, address, now_s, wall_s)
-        while endpoint.next_event() is not None:
-            pass
-        endpoint.next_timeout()
-        return [datagram for datagram, _ in endpoint.datagrams_to_send()]
+    def receive(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        return self._exchange(datagrams, None)
 
-    def answer_requests(self, address: bytes, records: Sequence[bytes]) -> list[bytes]:
+    def answer_requests(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
+        return self._exchange(datagrams, RESPONSE)
+
+    def _exchange(self, datagrams: Sequence[Datagram], response: bytes | None) -> list[Datagram]:
+        """What the owner of an endpoint does, round by round."""
         endpoint = self.endpoint
-        now_s, wall_s = time.monotonic(), time.time()
-        answers = []
-        for record in records:
-            endpoint.receive_datagram(record, address, now_s, wall_s)
-            event = endpoint.next_event()
-            if isinstance(event, DataReceived) and len(event.data) == len(REQUEST):
-                endpoint.send(event.association, RESPONSE)
-            for answer, _ in endpoint.datagrams_to_send():
-                answers.append(answer)
+        answers: list[Datagram] = []
+        for start in range(0, len(datagrams), BATCH):
+            batch = datagrams[start : start + BATCH]
+            received = endpoint.receive_datagrams(batch, time.monotonic(), time.time())
+            while endpoint.next_event() is not None:
+                pass
+            if response is not None:
+                for association, _ in received:
+                    endpoint.send(association, response)
+            answers += endpoint.datagrams_to_send()
+            endpoint.next_timeout()
         return answers
 
 
-class Client:
-    """Clients of a server, one after the other, each with an address of its own. They are the gateway's engine too."""
+class Clients:
+    """Clients of a server, each with an address of its own. They are the gateway's engine too."""
 
     def __init__(self, case: Case, credentials: Credentials) -> None:
         self._config = Config(
@@ -172,63 +172,66 @@ class Client:
             mtu=MTU,
         )
         self._case = case
-        self._number = 0
-        self.address = b""
-        """The latest client's."""
-        self._endpoint = Endpoint(self._config)
+        self._count = 0
+        self._clients: dict[bytes, Endpoint] = {}
+        """The latest ones, by address."""
 
-    def hello(self) -> bytes:
-        """A new client's first ClientHello."""
-        self._number += 1
-        self.address = b"client %d" % self._number
-        self._endpoint = Endpoint(self._config)
-        self._endpoint.connect(SERVER, time.monotonic())
-        ((datagram, _),) = self._endpoint.datagrams_to_send()
-        return datagram
+    def begin(self, count: int, resumption: Resumption | None = None) -> None:
+        """Make new clients, which begin a handshake."""
+        self._clients = {}
+        for _ in range(count):
+            self._count += 1
+            client = self._clients[b"client %d" % self._count] = Endpoint(self._config)
+            client.connect(SERVER, time.monotonic(), resumption=resumption)
 
-    def connect(self, server: Server, resumption: Resumption | None = None) -> tuple[Resumption | None, float]:
-        """Make a new client's handshake. Gives how to resume it, and the CPU time in seconds that the server took."""
-        self._number += 1
-        self.address = b"client %d" % self._number
-        self._endpoint = Endpoint(self._config)
-        self._endpoint.connect(SERVER, time.monotonic(), resumption=resumption)
+    def datagrams(self) -> list[Datagram]:
+        """What the latest clients want to send."""
+        return [
+            (datagram, address)
+            for address, client in self._clients.items()
+            for datagram, _ in client.datagrams_to_send()
+        ]
+
+    def take(self, datagrams: Sequence[Datagram]) -> None:
+        """Give the latest clients datagrams of the server."""
+        now_s, wall_s = time.monotonic(), time.time()
+        for datagram, address in datagrams:
+            self._clients[address].receive_datagram(datagram, SERVER, now_s, wall_s)
+
+    def connect(self, server: Server, count: int, resumption: Resumption | None = None) -> tuple[Resumption, float]:
+        """Make handshakes of new clients. Gives how to resume a session, and the CPU time in seconds of the server."""
         cpu_s = 0.0
-        for _ in range(_MOST_TURNS):
-            flight = [datagram for datagram, _ in self._endpoint.datagrams_to_send()]
-            if not flight:
-                break
-            begun_s = time.process_time()
-            answers = server.receive(self.address, flight)
-            cpu_s += time.process_time() - begun_s
-            for answer in answers:
-                self._endpoint.receive_datagram(answer, SERVER, time.monotonic(), time.time())
-        event = self._endpoint.next_event()
-        if not isinstance(event, HandshakeCompleted):
+        for made in range(0, count, AT_A_TIME):
+            self.begin(min(AT_A_TIME, count - made), resumption)
+            while datagrams := self.datagrams():
+                begun_s = time.process_time()
+                answers = server.receive(datagrams)
+                cpu_s += time.process_time() - begun_s
+                self.take(answers)
+            completed = [self._check_completed(client, resumption) for client in self._clients.values()]
+        return completed[-1], cpu_s
+
+    def _check_completed(self, client: Endpoint, resumption: Resumption | None) -> Resumption:
+        event = client.next_event()
+        if not isinstance(event, HandshakeCompleted) or event.resumption is None:
             raise BenchError(f"the handshake failed: {event}")
         if event.association.suite.name != self._case.suite or event.association.resumed != (resumption is not None):
             raise BenchError(f"the handshake agreed on something else: {event.association}")
-        return event.resumption, cpu_s
+        return event.resumption
 
-    def requests(self, count: int) -> list[bytes]:
-        """Records of the latest client."""
-        (association,) = self._endpoint.associations()
+    def requests(self, count: int) -> list[Datagram]:
+        """Records of the latest client, with its address."""
+        address, client = next(reversed(self._clients.items()))
+        (association,) = client.associations()
         for _ in range(count):
-            self._endpoint.send(association, REQUEST)
-        return [datagram for datagram, _ in self._endpoint.datagrams_to_send()]
+            client.send(association, REQUEST)
+        return [(datagram, address) for datagram, _ in client.datagrams_to_send()]
 
-    def check_answers(self, answers: Sequence[bytes], count: int) -> None:
-        """Raises BenchError unless each of `count` requests of the latest client was answered as it should be."""
-        for answer in answers:
-            self._endpoint.receive_datagram(answer, SERVER, time.monotonic(), time.time())
+    def check_answers(self, answers: Sequence[Datagram], count: int) -> None:
+        """Raises BenchError unless each of `count` requests of a client was answered as it should be."""
+        self.take(answers)
         received = 0
-        while (event := self._endpoint.next_event()) is not None:
+        while (event := self._clients[answers[0][1]].next_event()) is not None:
             received += isinstance(event, DataReceived) and event.data == RESPONSE
         if received != count:
             raise BenchError(f"{received} right answers to {count} requests")
-
-    def check_cookie(self, answers: Sequence[bytes]) -> None:
-        """Raises BenchError unless the server asked the latest client for a cookie."""
-        for answer in answers:
-            self._endpoint.receive_datagram(answer, SERVER, time.monotonic(), time.time())
-        if not self._endpoint.datagrams_to_send():
-            raise BenchError("the server did not ask for a cookie")

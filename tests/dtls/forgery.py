@@ -111,7 +111,10 @@ class Forger:
             cookie=self._bytes(self._random.choice((0, 16, 20))),
             cipher_suites=tuple(SUITES),
             compression_methods=b"\0",
-            extensions={ExtensionType.EXTENDED_MASTER_SECRET: b"", ExtensionType.SUPPORTED_GROUPS: numbers(2, 2, GROUPS)},
+            extensions={
+                ExtensionType.EXTENDED_MASTER_SECRET: b"",
+                ExtensionType.SUPPORTED_GROUPS: numbers(2, 2, GROUPS),
+            },
         ).encode()
 
     def _server_hello(self) -> bytes:

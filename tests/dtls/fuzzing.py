@@ -88,8 +88,8 @@ def assert_bounded(endpoint: Endpoint) -> None:
     assert len(endpoint._timers) <= 4 * MAX_HANDSHAKES
     for attempt in endpoint._attempts.values():
         handshake = attempt.handshake
-        partials = handshake._reassembler._partials.values()
-        assert sum(len(partial.body) for partial in partials) <= MAX_MESSAGE_BYTES + OTHER_MESSAGES_BYTES
+        slots = handshake._reassembler._slots.values()
+        assert sum(slot.size for slot in slots) <= MAX_MESSAGE_BYTES + OTHER_MESSAGES_BYTES
         assert len(handshake._early) <= EARLY_RECORDS
         assert all(len(record.fragment) <= EARLY_BYTES for record in handshake._early)
         assert len(handshake._transcript) <= LARGEST_FLIGHT_BYTES

@@ -624,5 +624,5 @@ def test_a_message_that_is_larger_than_any_may_be_is_not_taken_and_told_at_last(
     client.put(ContentType.HANDSHAKE, message.fragment(0, 500))
     assert not client.alerts
     client.repeat()
-    client.wait(10.0)
+    client.wait(A_LONG_TIME_S)
     assert "2001 bytes is too long" in refused(client, AlertDescription.ILLEGAL_PARAMETER).reason

@@ -401,7 +401,7 @@ def test_what_a_handshake_keeps_of_forged_fragments_is_bounded() -> None:
         client.deliver(record_header(ContentType.APPLICATION_DATA, 1, number, 5000) + bytes(5000))
     (attempt,) = client.endpoint._attempts.values()
     handshake = attempt.handshake
-    assert sum(len(partial.body) for partial in handshake._reassembler._partials.values()) <= 16_384 + 4_096
+    assert sum(slot.size for slot in handshake._reassembler._slots.values()) <= 16_384 + 4_096
     assert sum(len(record.fragment) for record in handshake._early) <= 8 * 512
 
 
@@ -462,7 +462,7 @@ def test_fragments_without_end_in_one_record_are_not_taken() -> None:
     message = HandshakeMessage(HandshakeType.CLIENT_KEY_EXCHANGE, 2, bytes(1000))
     client.put(ContentType.HANDSHAKE, b"".join(message.fragment(at, 1) for at in range(200)))
     (attempt,) = client.endpoint._attempts.values()
-    assert not attempt.handshake._reassembler._partials
+    assert not attempt.handshake._reassembler._slots
 
 
 # -- the owner ------------------------------------------------------------------------------------------

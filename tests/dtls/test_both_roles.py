@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from gateway.dtls.suites import BY_NAME, SUITES, CipherSuite
 from gateway.dtls.tickets import TICKET_LIFETIME_S, TicketKeys
 from gateway.model import Principal
 
-from .certificates import KeyKind
+from .certificates import KeyKind, device
 from .pair import SERVER, WALL_S, Pair
 from .peers import (
     CCM_8,
@@ -24,6 +25,7 @@ from .peers import (
     PSK,
     PSK_CCM_8,
     PSK_SUITES,
+    ca,
     certified_client,
     client_config,
     device_certificate,
@@ -283,6 +285,18 @@ def test_a_ticket_of_one_server_is_taken_by_another_with_the_same_secret() -> No
     pair.server = Endpoint(server_config(tickets=TicketKeys(bytes(32))))
     pair.establish(pair.resumption)
     assert pair.server_association.resumed
+
+
+def test_a_principal_with_too_many_names_gets_no_ticket() -> None:
+    """A hello that would not fit a datagram gets no answer."""
+    names = [x509.DNSName(f"device-1.subsidiary-{number}.example") for number in range(30)]
+    talkative = identity(device(issuer=ca(), sans=names))
+    client = client_config(CCM_8, identities=(talkative,))
+    pair = Pair(client, resumable(server_config(client_auth=ClientAuth.NEEDED), TICKET)).establish()
+    assert not pair.resumption.ticket
+    pair.establish(pair.resumption)
+    assert not pair.server_association.resumed
+    pair.exchange()
 
 
 # -- sizes ---------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_fragments_come_together_in_any_order_with_any_overlaps(data: st.DataObj
             got.append(whole)
     assert got == messages
     reassembly.commit()
-    assert not reassembly._partials
+    assert not reassembly._slots
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_of_too_many_bytes_those_farthest_ahead_make_room() -> None:
     reassembly = reassembler()
     for sequence in range(1, MESSAGES_AHEAD):
         reassembly.add(Fragment(11, MOST, sequence, 0, b"x"))
-    assert set(reassembly._partials) == {1, 2, 3, 4, 5}
+    assert set(reassembly._slots) == {1, 2, 3, 4, 5}
     reassembly.add(piece(MESSAGE, 0, 100))
     assert reassembly.next_message() == MESSAGE
 
@@ -192,20 +192,20 @@ def test_of_too_many_bytes_those_farthest_ahead_make_room() -> None:
 def test_what_is_over_or_too_far_ahead_leaves_nothing_behind(sequence: int) -> None:
     reassembly = reassembler(5)
     reassembly.add(Fragment(11, 100, sequence, 0, bytes(10)))
-    assert not reassembly._partials
+    assert not reassembly._slots
 
 
 def test_the_last_message_that_is_kept_ahead() -> None:
     reassembly = reassembler(5)
     reassembly.add(Fragment(11, 100, 5 + MESSAGES_AHEAD - 1, 0, bytes(10)))
-    assert len(reassembly._partials) == 1
+    assert len(reassembly._slots) == 1
 
 
 def test_a_message_may_be_as_large_as_the_bound_and_no_larger() -> None:
     reassembly = reassembler()
     with pytest.raises(DecodeError, match="too long"):
         reassembly.add(Fragment(11, MOST + 1, 0, 0, b""))
-    assert not reassembly._partials
+    assert not reassembly._slots
     largest = HandshakeMessage(11, 0, bytes(MOST))
     reassembly.add(piece(largest, 0, MOST))
     assert reassembly.next_message() == largest
@@ -235,5 +235,5 @@ def test_whatever_comes_the_bytes_that_are_kept_are_bounded(fragments: list[Frag
             assert fragment.length > MOST
         while reassembly.next_message() is not None:
             pass
-        assert len(reassembly._partials) <= MESSAGES_AHEAD + reassembly.next_sequence
-        assert sum(len(partial.body) for partial in reassembly._partials.values()) <= MOST + OTHER_MESSAGES_BYTES
+        assert len(reassembly._slots) <= MESSAGES_AHEAD + reassembly.next_sequence
+        assert sum(slot.size for slot in reassembly._slots.values()) <= MOST + OTHER_MESSAGES_BYTES

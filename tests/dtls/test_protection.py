@@ -155,6 +155,16 @@ def test_a_record_needs_the_connection_id_that_was_agreed_on() -> None:
     assert with_cid.open(record_in(without.seal(23, 1, 0, b"content"))) is None
 
 
+def test_a_record_of_the_type_for_connection_ids_needs_one() -> None:
+    """A connection ID of no bytes means records as without (RFC 9146 §3)."""
+    reference, without = both(Aead.AES_128_GCM)
+    plain = b"content" + bytes((23,))
+    sealed = reference.cipher.encrypt(
+        reference.nonce(1, 0), plain, reference.additional_data(25, 1, 0, len(plain), b"")
+    )
+    assert without.open(Record(25, 0xFEFD, 1, 0, b"", reference.nonce(1, 0)[4:] + sealed)) is None
+
+
 @AEADS
 def test_a_record_shorter_than_its_tag_is_not_taken(aead: Aead) -> None:
     _, protection = both(aead)

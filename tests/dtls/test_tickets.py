@@ -138,6 +138,15 @@ def test_keys_rotate_each_day() -> None:
     assert keys.seal(SESSION, NOW_S)[:4] != keys.seal(SESSION, NOW_S + TICKET_LIFETIME_S)[:4]
 
 
+def test_keys_of_the_past_are_not_kept() -> None:
+    keys = TicketKeys(SECRET)
+    for day in range(5):
+        now_s = NOW_S + day * TICKET_LIFETIME_S
+        session = replace(SESSION, created_s=int(now_s))
+        assert keys.open(keys.seal(session, now_s), now_s) == session
+        assert len(keys._keys) <= 2
+
+
 def test_every_process_with_the_secret_opens_every_others_tickets() -> None:
     code = f"""
 from gateway.dtls.tickets import Session, TicketKeys

@@ -234,7 +234,8 @@ def worlds(draw: st.DrawFn) -> tuple[list[Issued], list[Issued]]:
         dates = draw(_DATES)
         options = Options(
             subject=common_name(draw(st.sampled_from("ABC"))),
-            key=draw(st.sampled_from(_KEYS)),
+            # At most two share a key: among more, the other verifier goes in circles until it gives up.
+            key=_KEYS[max(0, number - draw(st.integers(0, 1)))],
             serial=number + 1,
             ca=draw(st.sampled_from([True] * 6 + [False])),
             key_usage=draw(_CA_USAGES),
