@@ -102,6 +102,11 @@ def psk_premaster(psk: bytes, shared_secret: bytes | None = None) -> bytes:
     return len(other).to_bytes(2, "big") + other + len(psk).to_bytes(2, "big") + psk
 
 
+def psk_name(identity: bytes) -> str:
+    """A PSK identity as text: UTF-8 as it is (RFC 4279 §5.1), other bytes escaped, and no two identities alike."""
+    return identity.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
+
+
 def schemes_of(key: PrivateKey | PublicKey) -> tuple[SignatureScheme, ...]:
     """How a key can sign here, best first; nothing for a key that is too weak or of an unknown kind."""
     if isinstance(key, (ed25519.Ed25519PrivateKey, ed25519.Ed25519PublicKey)):

@@ -24,7 +24,7 @@ from gateway.dtls.config import ClientAuth, Config, Identity
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.handshake import Event, Handshake, Signal, State
-from gateway.dtls.keyexchange import EphemeralKey, common_scheme, ephemeral_key, psk_premaster, sign, verify
+from gateway.dtls.keyexchange import EphemeralKey, common_scheme, ephemeral_key, psk_name, psk_premaster, sign, verify
 from gateway.dtls.messages import (
     Certificate,
     CertificateRequest,
@@ -295,7 +295,7 @@ class ServerHandshake(Handshake):
         if exchange.is_psk:
             assert message.psk_identity is not None
             self._derive_master(psk_premaster(self._psk(message.psk_identity), shared))
-            self.principal = Principal("psk", message.psk_identity.decode(errors="backslashreplace"))
+            self.principal = Principal("psk", psk_name(message.psk_identity))
         else:
             assert shared is not None
             self._derive_master(shared)

@@ -12,6 +12,7 @@ from gateway.dtls.keyexchange import (
     SCHEMES,
     common_scheme,
     ephemeral_key,
+    psk_name,
     psk_premaster,
     schemes_of,
     sign,
@@ -145,3 +146,10 @@ def test_no_key_is_in_a_repr_or_an_error() -> None:
     with pytest.raises(AlertError) as caught:
         ephemeral_key(NamedGroup.SECP256R1).exchange(b"\4not a point")
     assert "not a point" not in repr(caught.value)
+
+
+def test_no_two_psk_identities_have_one_name() -> None:
+    identities = [b"dev", "gerät".encode(), b"\xff", b"\\xff", b"\\\\xff", b"", b"\\"]
+    names = [psk_name(identity) for identity in identities]
+    assert names[:2] == ["dev", "gerät"]
+    assert len(set(names)) == len(identities)
