@@ -15,6 +15,15 @@ from quickjs import Context, JSException
 
 from gateway.converters.decoder import BoundDecoder
 from gateway.converters.diagnostics import brief
+from gateway.converters.guards import (
+    GUARDS,
+    MAX_BIGINT_DIGITS,
+    MAX_KEY_LIST,
+    MAX_NORMALIZED_LENGTH,
+    MAX_PATTERN_LENGTH,
+    MAX_REPLACEMENT_STEPS,
+    MAX_SEARCH_STEPS,
+)
 from gateway.converters.prelude import ERROR_MARK, LINE_OFFSET, MAX_ARRAY_LENGTH, MAX_RESULT_LENGTH, PRELUDE
 from gateway.converters.results import reports_of
 from gateway.errors import ConverterError
@@ -99,7 +108,16 @@ class JavaScriptDecoder:
         context.set_time_limit(self._time_limit_ms / 1000)
         try:
             prelude = context.eval(PRELUDE)
-            compiled: _Call | str = prelude(ERROR_MARK, LINE_OFFSET, MAX_ARRAY_LENGTH, MAX_RESULT_LENGTH)(self._source)
+            compiler = prelude(ERROR_MARK, LINE_OFFSET, MAX_ARRAY_LENGTH, MAX_RESULT_LENGTH)
+            context.eval(GUARDS)(
+                MAX_SEARCH_STEPS,
+                MAX_NORMALIZED_LENGTH,
+                MAX_PATTERN_LENGTH,
+                MAX_BIGINT_DIGITS,
+                MAX_REPLACEMENT_STEPS,
+                MAX_KEY_LIST,
+            )
+            compiled: _Call | str = compiler(self._source)
         except JSException as error:
             compiled = _answer_instead(error)
         if isinstance(compiled, str):

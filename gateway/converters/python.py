@@ -17,6 +17,10 @@ from gateway.model import DeviceReport, JsonValue
 
 _Decode: TypeAlias = Callable[[bytes, dict[str, str]], JsonValue]
 
+_RAISED: Final = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""Whatever the user's code raises. One that asks for an exit, or pretends to be Ctrl-C, must not stop the worker: the
+operator's Ctrl-C reaches workers as a signal to the supervisor."""
+
 _HINT: Final = "write a function decode(payload, metadata) that returns the result"
 
 
@@ -32,7 +36,7 @@ class PythonDecoder:
         namespace: dict[str, Any] = {"__name__": __name__}
         try:
             exec(compile(source, self._filename, "exec", dont_inherit=True), namespace)
-        except (Exception, SystemExit) as error:  # whatever the user's code raises
+        except _RAISED as error:
             raise self._failure(error) from error
         self._decode = _checked(namespace.get("decode"))
 
@@ -44,7 +48,7 @@ class PythonDecoder:
         def decode(payload: bytes, received_ms: int) -> list[DeviceReport]:
             try:
                 result = decode_payload(payload, copy_of_metadata())
-            except (Exception, SystemExit) as error:  # whatever the user's code raises
+            except _RAISED as error:
                 raise self._failure(error) from error
             return reports_of(result, received_ms)
 

@@ -126,7 +126,7 @@ def test_an_array_that_is_too_long_is_refused_with_its_length_and_the_users_line
         "var a = []; for (;;) a.push(new Uint8Array(100000));",
         "'x'.repeat(2 ** 29);",
         "new Array(2 ** 32 - 1).fill(0);",
-        "var s = 'x'; for (let i = 0; i < 29; i++) s += s; s.indexOf('y');",
+        "var s = 'x'; for (let i = 0; i < 29; i++) s += s; s.trim();",
         "new SharedArrayBuffer(1 << 30);",
         "try { 'x'.repeat(2 ** 29); } catch (e) { throw e; }",
     ],
@@ -179,7 +179,7 @@ def test_a_result_of_more_text_than_the_bound_is_refused() -> None:
         ("var f = () => f(); f();", "Maximum call stack size exceeded"),
         ("JSON.parse('['.repeat(1e6));", "Maximum call stack size exceeded"),
         ("eval('('.repeat(1e6));", "Maximum call stack size exceeded"),
-        ("new RegExp('(?:'.repeat(1e6));", "SyntaxError"),
+        ("new RegExp('(?:'.repeat(2700));", "SyntaxError"),
         ("var o = {}; for (let i = 0; i < 50000; i++) o = { o }; return o;", "Maximum call stack size exceeded"),
         (
             "var o = []; for (let i = 0; i < 2000; i++) o = [o]; return { deviceName: 'd', attributes: { o } };",

@@ -149,10 +149,10 @@ def test_an_exception_without_a_text_of_its_own_is_named() -> None:
     assert message == "Mute: <exception str() failed> (line 6)"
 
 
-def test_an_interrupt_by_the_operator_is_no_converter_error() -> None:
-    decode = python("def decode(payload, metadata):\n    raise KeyboardInterrupt\n")
-    with pytest.raises(KeyboardInterrupt):
-        decode(b"x", RECEIVED_MS)
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "SystemExit", "GeneratorExit"])
+def test_an_exception_that_would_end_a_program_is_a_converter_error(name: str) -> None:
+    assert failure(f"def decode(payload, metadata):\n    raise {name}\n") == f"{name} (line 2)"
+    assert refusal_of_source(f"raise {name}").message == f"{name} (line 1)"
 
 
 @pytest.mark.parametrize(
