@@ -1,7 +1,7 @@
 """Decoders in JavaScript, by ThingsBoard's contract: the source is the body of `decoder(payload, metadata)`.
 
 Each decoder has a QuickJS runtime of its own, which has no input or output. A call has a limit of CPU time; the
-runtime has a limit of memory. After a call that ran into a limit the runtime is thrown away: a new one takes 0.3 ms,
+runtime has a limit of memory. After a call that ran into a limit the runtime is thrown away: a new one takes 1 ms,
 and what the call left half done in the old one is gone.
 """
 
