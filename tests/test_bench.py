@@ -56,6 +56,29 @@ def test_it_compares_throughput_with_aiocoaps(tmp_path: Path) -> None:
     assert_sound(measured["aiocoap-non"])
 
 
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_dtls_beside_pyopenssl(tmp_path: Path) -> None:
+    process = bench(tmp_path, "dtls", "--only", "record-gcm", "--only", "resumption", "--only", "memory-psk")
+
+    assert process.returncode == 0, process.stderr
+    assert "record round trip, AES_128_GCM, to pyOpenSSL's" in process.stdout
+    measured = results(tmp_path)
+    memory = measured.pop("memory-psk")
+    assert memory["associations"] > 0
+    assert memory["resident_bytes"] > 0
+    assert set(measured) == {
+        "record-gcm",
+        "record-gcm-pyopenssl",
+        "record-gcm-cid",
+        "resumption",
+        "resumption-pyopenssl",
+    }
+    for result in measured.values():
+        assert result["per_round"] > 0
+        assert min(result["rounds_us"]) > 0
+        assert min(result["rounds_us"]) <= result["median_us"] <= max(result["rounds_us"])
+
+
 def test_it_leaves_no_data_and_no_process_behind(tmp_path: Path) -> None:
     bench(tmp_path, "--only", "python-non")
 

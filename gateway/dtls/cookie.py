@@ -3,6 +3,9 @@
 import hmac
 import secrets
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+
 from gateway.dtls.messages import RANDOM_BYTES
 from gateway.dtls.wire import vector
 
@@ -24,8 +27,8 @@ class CookieJar:
     __slots__ = ("_current", "_previous", "_rotate_at")
 
     def __init__(self) -> None:
-        self._current = secrets.token_bytes(32)
-        self._previous = secrets.token_bytes(32)
+        self._current = _new_key()
+        self._previous = _new_key()
         self._rotate_at = 0.0
 
     def cookie(self, address: bytes, hello: bytes, now_s: float) -> bytes:
@@ -48,8 +51,8 @@ class CookieJar:
         if now_s >= self._rotate_at:
             # After a long silence the current one is too old as well.
             fresh = now_s < self._rotate_at + SECRET_LIFETIME_S
-            self._previous = self._current if fresh else secrets.token_bytes(32)
-            self._current = secrets.token_bytes(32)
+            self._previous = self._current if fresh else _new_key()
+            self._current = _new_key()
             self._rotate_at = now_s + SECRET_LIFETIME_S
 
 
@@ -60,5 +63,11 @@ def _split(hello: bytes) -> tuple[bytes, bytes]:
     return hello[start + 1 : end], hello[:start] + hello[end:]
 
 
-def _mac(secret: bytes, address: bytes, covered: bytes) -> bytes:
-    return hmac.digest(secret, vector(1, address) + covered, "sha256")[:COOKIE_BYTES]
+def _new_key() -> HMAC:
+    return HMAC(secrets.token_bytes(32), hashes.SHA256())
+
+
+def _mac(key: HMAC, address: bytes, covered: bytes) -> bytes:
+    mac = key.copy()
+    mac.update(vector(1, address) + covered)
+    return mac.finalize()[:COOKIE_BYTES]

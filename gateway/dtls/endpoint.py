@@ -1,13 +1,13 @@
 """Many peers on one socket: which record belongs to whom, and when what is due."""
 
-import heapq
 import secrets
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from gateway.dtls.alerts import AlertError, DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.associations import Associations
+from gateway.dtls.attempts import Attempt, Attempts
 from gateway.dtls.client import ClientHandshake, Resumption
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
 from gateway.dtls.config import Config
@@ -21,10 +21,11 @@ from gateway.dtls.events import (
     HandshakeFailed,
 )
 from gateway.dtls.flight import RecordWriter
-from gateway.dtls.fragments import HandshakeMessage, fragments_in
-from gateway.dtls.handshake import Handshake, PeerAlertError, State
-from gateway.dtls.messages import ClientHello, HelloVerifyRequest
-from gateway.dtls.record import Record, record_header, records_of
+from gateway.dtls.fragments import HandshakeMessage
+from gateway.dtls.greeting import hello_verify_request, is_client_hello, is_late, read_hello
+from gateway.dtls.handshake import PeerAlertError, State
+from gateway.dtls.messages import ClientHello
+from gateway.dtls.record import Record, records_of
 from gateway.dtls.server import ServerHandshake
 from gateway.dtls.sessions import SessionCache
 from gateway.dtls.state import open_state, seal_state
@@ -40,24 +41,6 @@ CID_TRIES = 8
 
 _TLS12_CID = int(ContentType.TLS12_CID)
 _APPLICATION_DATA = int(ContentType.APPLICATION_DATA)
-_HANDSHAKE = int(ContentType.HANDSHAKE)
-_CLIENT_HELLO = bytes((HandshakeType.CLIENT_HELLO,))
-
-
-class _Attempt:
-    """A handshake under way with an address."""
-
-    __slots__ = ("address", "cid", "handshake", "hello", "sent_s")
-
-    def __init__(self, address: bytes, handshake: Handshake, cid: bytes, hello: ClientHello | None = None) -> None:
-        self.address = address
-        self.handshake = handshake
-        self.cid = cid
-        """The connection ID that is kept for it."""
-        self.sent_s = 0.0
-        """When the flight was sent last."""
-        self.hello = hello
-        """The client's hello with its cookie, where we are the server."""
 
 
 class Endpoint:
@@ -71,16 +54,10 @@ class Endpoint:
         self._cid_bytes = config.connection_id_bytes or 0
         self._cookies = CookieJar()
         self._sessions = SessionCache(config.session_ids)
-        self._attempts: OrderedDict[bytes, _Attempt] = OrderedDict()
+        self._attempts = Attempts(config)
         self._associations = Associations()
-        self._cids_to_be: set[bytes] = set()
-        """Connection IDs of handshakes under way."""
-        self._timers: list[tuple[float, bytes]] = []
-        """Deadlines and addresses, as a heap; those that hold no longer are left in it until their turn comes."""
         self._outbox: list[tuple[bytes, bytes]] = []
         self._events: deque[Event] = deque()
-        self._begun: Counter[bytes] = Counter()
-        self._begun_in = 0
         self.dropped: Counter[str] = Counter()
         """Records and datagrams that were dropped without a word, by reason."""
 
@@ -122,18 +99,11 @@ class Endpoint:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
-        while self._timers:
-            deadline_s, address = self._timers[0]
-            attempt = self._attempts.get(address)
-            if attempt is not None and attempt.handshake.flight.deadline_s == deadline_s:
-                return deadline_s
-            heapq.heappop(self._timers)
-        return None
+        return self._attempts.next_timeout()
 
     def handle_timeout(self, now_s: float) -> None:
         """Send again what was not answered; give up what was not answered often enough."""
-        while (deadline_s := self.next_timeout()) is not None and deadline_s <= now_s:
-            attempt = self._attempts[heapq.heappop(self._timers)[1]]
+        for attempt in self._attempts.timed_out(now_s):
             handshake = attempt.handshake
             if handshake.flight.transmissions < self._config.max_transmissions:
                 handshake.prepare_repetition()
@@ -141,14 +111,15 @@ class Endpoint:
             elif handshake.failure is not None:
                 self._fail(attempt, handshake.failure)
             else:
-                self._give_up(attempt, "the peer does not answer")
+                self._attempts.remove(attempt)
+                self._tell_given_up(attempt, "the peer does not answer")
 
     def connect(self, address: bytes, now_s: float, *, resumption: Resumption | None = None) -> None:
         """Begin a handshake as a client."""
         writer = RecordWriter(most_content=MAX_CONTENT_BYTES)
         cid = self._new_cid()
         handshake = ClientHandshake(self._config, writer, own_cid=cid, resumption=resumption)
-        self._add_attempt(_Attempt(address, handshake, cid), now_s)
+        self._add_attempt(Attempt(address, handshake, cid), now_s)
 
     def close(self, association: Association, reason: str = "closed by us") -> None:
         """End an association and tell the peer."""
@@ -219,7 +190,7 @@ class Endpoint:
         attempt = self._attempts.get(address)
         if attempt is not None and self._receive_handshake(attempt, record, now_s, wall_s):
             return True
-        if record.epoch == 0 and _is_client_hello(record):
+        if record.epoch == 0 and is_client_hello(record):
             self._receive_hello(record, address, now_s, wall_s)
             return False  # nothing can follow a ClientHello before it is answered
         self.dropped["not authentic" if record.epoch else "out of place"] += 1
@@ -273,10 +244,10 @@ class Endpoint:
             refusal = bytes((AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION))
             self._outbox.append((association.seal(ContentType.ALERT, refusal), association.address))
 
-    def _receive_handshake(self, attempt: _Attempt, record: Record, now_s: float, wall_s: float) -> bool:
+    def _receive_handshake(self, attempt: Attempt, record: Record, now_s: float, wall_s: float) -> bool:
         """Give a record to a handshake; False where it is a ClientHello that may begin another one."""
         handshake = attempt.handshake
-        if record.epoch == 0 and _is_client_hello(record) and not handshake.is_client:
+        if record.epoch == 0 and is_client_hello(record) and not handshake.is_client:
             return False
         try:
             handshake.receive(record, now_s, wall_s)
@@ -292,15 +263,7 @@ class Endpoint:
     def _receive_hello(self, record: Record, address: bytes, now_s: float, wall_s: float) -> None:
         """A ClientHello: answered without state until it carries a cookie of ours."""
         try:
-            fragments = list(fragments_in(record.fragment))
-            if len(fragments) != 1 or fragments[0].type != HandshakeType.CLIENT_HELLO:
-                raise DecodeError("no single ClientHello")
-            fragment = fragments[0]
-            if len(fragment.data) != fragment.length:
-                raise DecodeError("a ClientHello in fragments")
-            if fragment.sequence >> 15 or record.sequence >> 47:
-                raise DecodeError("numbers that would run out")  # ours go on from the client's
-            hello = ClientHello.parse(fragment.data)
+            message, hello = read_hello(record)
         except DecodeError:
             self.dropped["no hello"] += 1
             return
@@ -309,21 +272,16 @@ class Endpoint:
             # Its cookie may have expired meanwhile, but another one would be another hello, and another handshake.
             self._repeat_flight(known, now_s)
             return
-        if not self._cookies.accepts(address, fragment.data, now_s):
-            cookie = self._cookies.cookie(address, fragment.data, now_s)
-            request = HandshakeMessage(HandshakeType.HELLO_VERIFY_REQUEST, 0, HelloVerifyRequest(cookie).encode())
-            answer = request.encode()
-            # The record's number is the client's own (RFC 6347 §4.2.1).
-            header = record_header(ContentType.HANDSHAKE, 0, record.sequence, len(answer))
-            self._outbox.append((header + answer, address))
+        if not self._cookies.accepts(address, message.body, now_s):
+            cookie = self._cookies.cookie(address, message.body, now_s)
+            self._outbox.append((hello_verify_request(cookie, record.sequence), address))
             return
         established = self._associations.at(address)
-        if established is not None and established.client_random == hello.random:
-            return  # a late copy of the hello that the association came of
-        if not self._may_begin(address, now_s):
+        if established is not None and is_late(hello, established, now_s):
+            return
+        if not self._attempts.may_begin(address, now_s):
             self.dropped["too many handshakes"] += 1
             return
-        message = HandshakeMessage(fragment.type, fragment.sequence, fragment.data)
         self._begin(record, message, hello, address, now_s, wall_s)
 
     def _begin(
@@ -349,38 +307,23 @@ class Endpoint:
             self._alert(writer, address, AlertDescription.DECODE_ERROR)
             self._events.append(HandshakeFailed(address, AlertDescription.DECODE_ERROR, f"ClientHello: {error}"))
         else:
-            self._add_attempt(_Attempt(address, handshake, cid, hello), now_s)
-
-    def _may_begin(self, address: bytes, now_s: float) -> bool:
-        if int(now_s) != self._begun_in:
-            self._begun_in = int(now_s)
-            self._begun.clear()
-        self._begun[address] += 1
-        return self._begun[address] <= self._config.handshakes_per_second
+            self._add_attempt(Attempt(address, handshake, cid, hello), now_s)
 
     # -- handshakes ------------------------------------------------------------------------------
 
-    def _add_attempt(self, attempt: _Attempt, now_s: float) -> None:
-        old = self._attempts.get(attempt.address)
-        if old is not None:
-            self._end_attempt(old)
-        if len(self._attempts) >= self._config.max_handshakes:
-            self._give_up(next(iter(self._attempts.values())), "too many handshakes at a time")
-        self._attempts[attempt.address] = attempt
-        self._cids_to_be.add(attempt.cid)
+    def _add_attempt(self, attempt: Attempt, now_s: float) -> None:
+        oldest = self._attempts.add(attempt)
+        if oldest is not None:
+            self._tell_given_up(oldest, "too many handshakes at a time")
         self._transmit(attempt, now_s)
 
-    def _end_attempt(self, attempt: _Attempt) -> None:
-        del self._attempts[attempt.address]
-        self._cids_to_be.discard(attempt.cid)
-
-    def _repeat_flight(self, attempt: _Attempt, now_s: float) -> None:
+    def _repeat_flight(self, attempt: Attempt, now_s: float) -> None:
         """The client said its hello again, so our flight was lost (RFC 6347 §4.2.4)."""
         transmissions = attempt.handshake.flight.transmissions
         if now_s - attempt.sent_s >= REPETITION_S and transmissions < self._config.max_transmissions:
             self._transmit(attempt, now_s)
 
-    def _transmit(self, attempt: _Attempt, now_s: float) -> None:
+    def _transmit(self, attempt: Attempt, now_s: float) -> None:
         """Send the flight, and set its timer."""
         handshake = attempt.handshake
         handshake.to_send = False
@@ -389,23 +332,10 @@ class Endpoint:
         for datagram in flight.datagrams(handshake.writer, self._config.mtu):
             self._outbox.append((datagram, attempt.address))
         if handshake.state is not State.DONE:
-            attempt.sent_s = now_s
-            flight.deadline_s = now_s + flight.timeout_s
-            self._set_timer(flight.deadline_s, attempt.address)
+            self._attempts.set_timer(attempt, now_s)
 
-    def _set_timer(self, deadline_s: float, address: bytes) -> None:
-        heapq.heappush(self._timers, (deadline_s, address))
-        if len(self._timers) > 4 * self._config.max_handshakes:
-            # Most are of handshakes that ended long before their deadline.
-            self._timers = [
-                (attempt.handshake.flight.deadline_s, address)
-                for address, attempt in self._attempts.items()
-                if attempt.handshake.flight.deadline_s is not None
-            ]
-            heapq.heapify(self._timers)
-
-    def _complete(self, attempt: _Attempt, now_s: float) -> None:
-        self._end_attempt(attempt)
+    def _complete(self, attempt: Attempt, now_s: float) -> None:
+        self._attempts.remove(attempt)
         handshake = attempt.handshake
         old = self._associations.at(attempt.address)
         # One with a connection ID may be of another peer, which a NAT has moved elsewhere since.
@@ -433,15 +363,14 @@ class Endpoint:
         resumption = handshake.resumption if isinstance(handshake, ClientHandshake) else None
         self._events.append(HandshakeCompleted(association, resumption))
 
-    def _fail(self, attempt: _Attempt, failure: AlertError) -> None:
+    def _fail(self, attempt: Attempt, failure: AlertError) -> None:
         """End a handshake with an alert."""
-        self._end_attempt(attempt)
+        self._attempts.remove(attempt)
         if not isinstance(failure, PeerAlertError):
             self._alert(attempt.handshake.writer, attempt.address, failure.description)
         self._events.append(HandshakeFailed(attempt.address, failure.description, failure.reason))
 
-    def _give_up(self, attempt: _Attempt, reason: str) -> None:
-        self._end_attempt(attempt)
+    def _tell_given_up(self, attempt: Attempt, reason: str) -> None:
         hint = attempt.handshake.hint
         self._events.append(HandshakeFailed(attempt.address, None, f"{reason}; {hint}" if hint else reason))
 
@@ -464,10 +393,6 @@ class Endpoint:
     def _new_cid(self) -> bytes:
         for _ in range(CID_TRIES):
             cid = secrets.token_bytes(self._cid_bytes)
-            if self._associations.by_cid(cid) is None and cid not in self._cids_to_be:
+            if self._associations.by_cid(cid) is None and cid not in self._attempts.cids:
                 return cid
         return b""
-
-
-def _is_client_hello(record: Record) -> bool:
-    return record.type == _HANDSHAKE and record.fragment[:1] == _CLIENT_HELLO

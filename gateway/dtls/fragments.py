@@ -81,13 +81,14 @@ class _Partial:
 
     __slots__ = ("body", "have", "missing", "rejected", "type")
 
-    def __init__(self, message_type: int, length: int) -> None:
-        self.type = message_type
-        self.body = bytearray(length)
-        self.have = bytearray(length)
+    def __init__(self, fragment: Fragment) -> None:
+        self.type = fragment.type
+        self.body = bytearray(fragment.length)
+        self.have = bytearray(fragment.length)
         """255 where the byte has come."""
-        self.missing = length
+        self.missing = fragment.length
         self.rejected = False
+        self.add(fragment)
 
     def contradicts(self, fragment: Fragment) -> bool:
         """Whether a fragment can't be of this message."""
@@ -167,16 +168,18 @@ class Reassembler:
         if fragment.length > self._most_bytes:
             raise DecodeError(f"a handshake message of {fragment.length} bytes is too long")
         slot = self._slots.get(fragment.sequence)
-        if slot is not None and not slot.current.contradicts(fragment):
+        if slot is None or (slot.current.missing and slot.current.contradicts(fragment)):
+            return self._start(fragment)
+        if slot.current.missing:
             return self._add_to_current(slot, fragment)
-        if slot is not None and slot.current.missing == 0:
-            return self._challenge(slot, fragment)
+        return self._challenge(slot, fragment) or self._add_to_current(slot, fragment)
+
+    def _start(self, fragment: Fragment) -> Arrival:
+        old = self._slots.pop(fragment.sequence, None)
         if not self._make_room(fragment):
             return Arrival.IGNORED
-        arrival = Arrival.NEW if slot is None else Arrival.REPLACED
-        slot = self._slots[fragment.sequence] = _Slot(_Partial(fragment.type, fragment.length))
-        slot.current.add(fragment)
-        return arrival
+        self._slots[fragment.sequence] = _Slot(_Partial(fragment))
+        return Arrival.NEW if old is None else Arrival.REPLACED
 
     def _add_to_current(self, slot: _Slot, fragment: Fragment) -> Arrival:
         if not slot.current.repeats(fragment):
@@ -187,18 +190,21 @@ class Reassembler:
         slot.current.rejected = False
         return Arrival.REPEATED
 
-    def _challenge(self, slot: _Slot, fragment: Fragment) -> Arrival:
-        if slot.challenger is None or slot.challenger.contradicts(fragment):
+    def _challenge(self, slot: _Slot, fragment: Fragment) -> Arrival | None:
+        """Take a fragment for a message that contradicts the current one; None where it may be of the current one."""
+        contradicts = slot.current.contradicts(fragment)
+        if slot.challenger is not None and not slot.challenger.contradicts(fragment):
+            slot.challenger.add(fragment)
+        elif contradicts:
             slot.challenger = None
             if not self._make_room(fragment):
-                return Arrival.IGNORED
-            slot.challenger = _Partial(fragment.type, fragment.length)
-        slot.challenger.add(fragment)
-        if slot.challenger.missing:
-            return Arrival.NEW
-        slot.fallback = None if slot.current.rejected else slot.current
-        slot.current, slot.challenger = slot.challenger, None
-        return Arrival.REPLACED
+                return self._start(fragment)
+            slot.challenger = _Partial(fragment)
+        if slot.challenger is not None and not slot.challenger.missing:
+            slot.fallback = None if slot.current.rejected else slot.current
+            slot.current, slot.challenger = slot.challenger, None
+            return Arrival.REPLACED
+        return Arrival.NEW if contradicts else None
 
     def _make_room(self, fragment: Fragment) -> bool:
         """Make room for a message, where need be at the cost of those behind it."""

@@ -189,7 +189,7 @@ class Handshake(ABC):
             if arrival is Arrival.REPEATED:
                 self._repeated = True
                 if fragment.sequence == awaited - 1:
-                    self._last_record = record_sequence
+                    self._last_record = min(self._last_record, record_sequence)
             elif arrival is Arrival.REPLACED:
                 self.failure = None
                 if fragment.sequence < awaited:
@@ -245,6 +245,7 @@ class Handshake(ABC):
         self.state = state
         self.failure = self._failed_message = None
         self._setbacks = 0
+        self._last_record = -1
         self._reassembler.commit()
         self._checkpoint = _Checkpoint(state, bytes(self._transcript), self._next_send)
 

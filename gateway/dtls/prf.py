@@ -1,7 +1,9 @@
 """TLS 1.2's key derivation (RFC 5246 §5, §6.3, §8.1; RFC 7627 §4)."""
 
 import hashlib
-import hmac
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.dtls.suites import CipherSuite, HashName
 
@@ -9,17 +11,26 @@ MASTER_SECRET_BYTES = 48
 VERIFY_DATA_BYTES = 12
 
 _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384}
+_HMAC_HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
 def prf(hash_name: HashName, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """The pseudo-random function P_hash (RFC 5246 §5)."""
+    keyed = HMAC(secret, _HMAC_HASHES[hash_name])
     seed = label + seed
     output = b""
     a = seed
     while len(output) < length:
-        a = hmac.digest(secret, a, hash_name)
-        output += hmac.digest(secret, a + seed, hash_name)
+        a = _mac(keyed, a)
+        output += _mac(keyed, a + seed)
     return output[:length]
+
+
+def _mac(keyed: HMAC, data: bytes) -> bytes:
+    # A copy takes a third of the time that the key takes again.
+    mac = keyed.copy()
+    mac.update(data)
+    return mac.finalize()
 
 
 def master_secret(suite: CipherSuite, premaster: bytes, client_random: bytes, server_random: bytes) -> bytes:

@@ -19,7 +19,7 @@ _ADDITIONAL = Struct(">QBHH")
 """Epoch and sequence number, type, version, length (RFC 5246 §6.2.3.3)."""
 
 _MOST_WARM = 2048
-"""How many keys have OpenSSL's state at hand: with GCM it takes 2 KB, which is more than all the rest of an association."""
+"""How many keys have OpenSSL's state at hand. With GCM that takes 2 KB each, more than all else of an association."""
 
 
 class _Cipher(Protocol):

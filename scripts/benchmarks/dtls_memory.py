@@ -4,6 +4,7 @@ Each association is made by a handshake and carries one request and its response
 """
 
 import ctypes
+import functools
 import gc
 import json
 import multiprocessing
@@ -14,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks import processes
-from benchmarks.dtls_peers import Case, Clients, Credentials, GatewayServer, Server
+from benchmarks import processes, servers
+from benchmarks.dtls_peers import AT_A_TIME, Case, Clients, Credentials, GatewayServer, Server
 from benchmarks.servers import BenchError, Placement
 from gateway.listeners.batch_socket import Datagram
 
@@ -36,7 +37,6 @@ class Job:
     """Whether the server is the gateway's engine, or pyOpenSSL's."""
     associations: int
     server_cpu: int
-    client_cpu: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,18 @@ class Memory:
 
 def measure(case: Case, placement: Placement, *, gateway: bool, associations: int) -> Memory:
     """Measure in a fresh process. Raises BenchError."""
-    job = Job(case, gateway, associations, placement.server, placement.generator)
-    process = subprocess.run(
-        [sys.executable, "-m", "benchmarks.dtls_memory"],
-        input=json.dumps(asdict(job)).encode(),
-        stdout=subprocess.PIPE,
-        timeout=BOUND_S,
-        check=False,
-    )
+    job = Job(case, gateway, associations, placement.server)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "benchmarks.dtls_memory"],
+            input=json.dumps(asdict(job)).encode(),
+            stdout=subprocess.PIPE,
+            preexec_fn=functools.partial(servers.prepare_generator, placement),
+            timeout=BOUND_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"the measuring process did not end within {BOUND_S:.0f} s") from None
     if process.returncode:
         raise BenchError(f"the measuring process failed, exit code {process.returncode}")
     return Memory(**json.loads(process.stdout))
@@ -84,12 +88,11 @@ class _RemoteServer:
 
 
 def _make_associations(pipe: Connection, job: Job, credentials: Credentials) -> None:
-    """The other process: make associations one after the other, and have the server measured before and after."""
-    processes.pin(os.getpid(), job.client_cpu)
+    """The other process: make associations, and have the server measured before and after."""
     server, clients = _RemoteServer(pipe), Clients(job.case, credentials)
     for count in (_WARM_UP, job.associations):
-        for _ in range(count):
-            clients.connect(server, 1)
+        for made in range(0, count, AT_A_TIME):
+            clients.connect(server, min(AT_A_TIME, count - made))
             clients.check_answers(server.answer_requests(clients.requests(1)), 1)
         pipe.send(("measure", []))
         pipe.recv()
@@ -108,13 +111,14 @@ def main() -> int:
     """Do the job on standard input; the result goes to standard output."""
     fields = json.load(sys.stdin)
     job = Job(**fields | {"case": Case(**fields["case"])})
-    processes.pin(os.getpid(), job.server_cpu)
     credentials = Credentials.make()
     pipe, client_pipe = multiprocessing.Pipe()
-    context = multiprocessing.get_context("fork")
-    client = context.Process(target=_make_associations, args=(client_pipe, job, credentials), daemon=True)
+    client = multiprocessing.get_context("fork").Process(
+        target=_make_associations, args=(client_pipe, job, credentials), daemon=True
+    )
     client.start()
     client_pipe.close()
+    processes.pin(os.getpid(), job.server_cpu)
     server = _server(job, credentials)
     # As the worker does it.
     gc.collect()

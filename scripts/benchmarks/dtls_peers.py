@@ -109,7 +109,7 @@ def _certificate(
 
 
 class Server(Protocol):
-    """A DTLS server for many peers, whose work is measured. It is given datagrams as a socket gives them: by the batch."""
+    """A DTLS server for many peers, whose work is measured."""
 
     def receive(self, datagrams: Sequence[Datagram]) -> list[Datagram]:
         """Take datagrams of handshakes; gives the answers."""
@@ -219,19 +219,20 @@ class Clients:
             raise BenchError(f"the handshake agreed on something else: {event.association}")
         return event.resumption
 
-    def requests(self, count: int) -> list[Datagram]:
-        """Records of the latest client, with its address."""
-        address, client = next(reversed(self._clients.items()))
-        (association,) = client.associations()
-        for _ in range(count):
-            client.send(association, REQUEST)
-        return [(datagram, address) for datagram, _ in client.datagrams_to_send()]
+    def requests(self, each: int) -> list[Datagram]:
+        """So many records of each of the latest clients."""
+        for client in self._clients.values():
+            (association,) = client.associations()
+            for _ in range(each):
+                client.send(association, REQUEST)
+        return self.datagrams()
 
-    def check_answers(self, answers: Sequence[Datagram], count: int) -> None:
-        """Raises BenchError unless each of `count` requests of a client was answered as it should be."""
+    def check_answers(self, answers: Sequence[Datagram], each: int) -> None:
+        """Raises BenchError unless each of the latest clients has so many right answers."""
         self.take(answers)
-        received = 0
-        while (event := self._clients[answers[0][1]].next_event()) is not None:
-            received += isinstance(event, DataReceived) and event.data == RESPONSE
-        if received != count:
-            raise BenchError(f"{received} right answers to {count} requests")
+        for client in self._clients.values():
+            received = 0
+            while (event := client.next_event()) is not None:
+                received += isinstance(event, DataReceived) and event.data == RESPONSE
+            if received != each:
+                raise BenchError(f"{received} right answers to {each} requests")

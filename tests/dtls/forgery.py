@@ -1,4 +1,4 @@
-"""Datagrams as someone forges them who knows the protocol, the addresses, and all that is public, but sees no answer."""
+"""Datagrams as one forges them who knows the protocol, the addresses, and all that is public, but sees no answer."""
 
 import heapq
 import random

@@ -84,9 +84,9 @@ def assert_bounded(endpoint: Endpoint) -> None:
     """That an endpoint keeps no more than its limits allow."""
     assert len(endpoint._attempts) <= MAX_HANDSHAKES
     assert len(endpoint.associations()) <= MAX_ASSOCIATIONS
-    assert len(endpoint._cids_to_be) <= MAX_HANDSHAKES
-    assert len(endpoint._timers) <= 4 * MAX_HANDSHAKES
-    for attempt in endpoint._attempts.values():
+    assert len(endpoint._attempts.cids) <= MAX_HANDSHAKES
+    assert len(endpoint._attempts.timers) <= 4 * MAX_HANDSHAKES
+    for attempt in endpoint._attempts:
         handshake = attempt.handshake
         slots = handshake._reassembler._slots.values()
         assert sum(slot.size for slot in slots) <= MAX_MESSAGE_BYTES + OTHER_MESSAGES_BYTES

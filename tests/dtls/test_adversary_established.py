@@ -12,6 +12,7 @@ from gateway.dtls.config import ClientAuth
 from gateway.dtls.endpoint import REPETITION_S, Endpoint
 from gateway.dtls.events import AddressChanged, AssociationClosed
 from gateway.dtls.fragments import HandshakeMessage
+from gateway.dtls.greeting import LATE_S
 from gateway.dtls.handshake import SETBACKS_PER_FLIGHT
 from gateway.dtls.keyexchange import ephemeral_key
 from gateway.dtls.messages import ClientKeyExchange
@@ -195,7 +196,7 @@ def test_connection_ids_that_run_out_stall_nothing_and_are_never_given_twice(con
     assert len(associations) == 300
     cids = [one.cid for one in associations if one.cid]
     assert len(set(cids)) == len(cids) > 200
-    assert not server._cids_to_be
+    assert not server._attempts.cids
     for client in clients:
         client.send_data(client.address)
         assert client.delivered == [client.address]
@@ -399,7 +400,7 @@ def test_what_a_handshake_keeps_of_forged_fragments_is_bounded() -> None:
             client.put(ContentType.HANDSHAKE, header)
     for number in range(100):
         client.deliver(record_header(ContentType.APPLICATION_DATA, 1, number, 5000) + bytes(5000))
-    (attempt,) = client.endpoint._attempts.values()
+    (attempt,) = client.endpoint._attempts
     handshake = attempt.handshake
     assert sum(slot.size for slot in handshake._reassembler._slots.values()) <= 16_384 + 4_096
     assert sum(len(record.fragment) for record in handshake._early) <= 8 * 512
@@ -449,19 +450,19 @@ def test_a_handshake_that_is_over_leaves_nothing_in_memory_and_its_timers_do_not
     handshakes = []
     for number in range(400):
         client = HostileClient(server, PSK_CCM_8, address=b"client %d" % number).greet()
-        handshakes.append(weakref.ref(server._attempts[client.address].handshake))
+        handshakes.append(weakref.ref(next(one for one in server._attempts if one.address == client.address).handshake))
         client.answer()
     gc.collect()
     assert [reference for reference in handshakes if reference() is not None] == []
     assert len(server.associations()) == 400
-    assert len(server._timers) <= 4 * 50 + 1
+    assert len(server._attempts.timers) <= 4 * 50 + 1
 
 
 def test_fragments_without_end_in_one_record_are_not_taken() -> None:
     client = HostileClient(server_config(), PSK_CCM_8).greet()
     message = HandshakeMessage(HandshakeType.CLIENT_KEY_EXCHANGE, 2, bytes(1000))
     client.put(ContentType.HANDSHAKE, b"".join(message.fragment(at, 1) for at in range(200)))
-    (attempt,) = client.endpoint._attempts.values()
+    (attempt,) = client.endpoint._attempts
     assert not attempt.handshake._reassembler._slots
 
 
@@ -481,3 +482,16 @@ def test_a_principal_that_is_trusted_no_more_loses_its_associations() -> None:
     assert still_works(other)
     reasons = [event.reason for event in pair.server_events if isinstance(event, AssociationClosed)]
     assert reasons == ["trusted no more"]
+
+
+def test_a_device_whose_random_numbers_repeat_gets_in_again_after_a_while() -> None:
+    server = Endpoint(server_config())
+    before = established(server)
+    after = HostileClient(server, PSK_CCM_8)
+    assert after.hello.random == before.hello.random
+    after.greet()
+    assert after.latest(HandshakeType.SERVER_HELLO) is None  # it might be a late copy
+    after.now_s += LATE_S
+    after.greet().answer()
+    assert still_works(after)
+    assert len(server.associations()) == 1

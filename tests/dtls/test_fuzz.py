@@ -139,7 +139,7 @@ def test_hellos_of_many_strangers_leave_bounded_state() -> None:
     victim.server.handle_timeout(victim.now_s)
     victim.run()
     assert not victim.server._attempts
-    assert not victim.server._timers
+    assert not victim.server._attempts.timers
 
 
 def test_a_hello_alone_is_recognized() -> None:

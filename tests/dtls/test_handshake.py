@@ -30,7 +30,8 @@ def _on_the_wire(record: Record) -> bytes:
 
 def client_record(pair: Pair, number: int, content_type: int, content: bytes) -> bytes:
     """A record under the keys that the client's handshake has agreed on."""
-    keys = pair.client._attempts[SERVER].handshake.keys
+    (attempt,) = pair.client._attempts
+    keys = attempt.handshake.keys
     assert keys is not None
     return keys.write.seal(content_type, 1, number, content)
 

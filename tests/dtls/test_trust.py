@@ -1,20 +1,18 @@
 """Whom the trust policy believes: alerts, usages, dates, strength, pins, and certificates as users make them."""
 
-import hashlib
 import warnings
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from gateway.dtls.alerts import AlertError
 from gateway.dtls.codes import AlertDescription
 from gateway.dtls.config import Trust
 from gateway.dtls.trust import TrustPolicy
-from gateway.model import Principal
 from tests.dtls.certificates import (
     DAY_S,
     NOW_S,
@@ -24,7 +22,6 @@ from tests.dtls.certificates import (
     authority,
     bare,
     device,
-    new_key,
     server,
     signed_with_sha1,
     version_1,
@@ -34,9 +31,6 @@ from tests.dtls.verdicts import client_alert, client_name, server_alert, trustin
 
 MADE_BY_USERS = Path(__file__).parent / "keytool"
 POISON = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
-RAW_KEY = bytes.fromhex("302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-"""The first public key of RFC 8032 §7.1."""
-RAW_KEY_PRINT = hashlib.sha256(RAW_KEY).hexdigest()
 KEYS: list[KeyKind] = ["p256", "p384", "ed25519", "rsa2048"]
 
 
@@ -109,9 +103,8 @@ def test_devices_are_accepted_as_keytool_and_openssl_make_them(certificate: str,
 def test_keytools_device_of_another_ca_is_refused_though_the_cas_share_a_name() -> None:
     sensor, ca = made_by_user("device"), made_by_user("ca")
     namesake = authority("x", subject=ca.subject)
-    now_s = NOW_S
     chain = [sensor.public_bytes(Encoding.DER)]
-    assert client_alert(trusting(namesake), chain, now_s) is AlertDescription.BAD_CERTIFICATE
+    assert client_alert(trusting(namesake), chain) is AlertDescription.BAD_CERTIFICATE
 
 
 def test_keytools_server_without_alternative_names_is_accepted_by_its_cn() -> None:
@@ -279,6 +272,16 @@ def test_what_is_no_certificate_is_refused_wherever_it_stands(ca: Issued) -> Non
         assert client_alert(trusting(ca), (sensor.der, junk)) is AlertDescription.BAD_CERTIFICATE
 
 
+def test_an_extension_that_cant_be_read_makes_a_certificate_unreadable(ca: Issued) -> None:
+    usage = x509.UnrecognizedExtension(ExtensionOID.KEY_USAGE, b"no bit string")
+    odd = bare(issuer=ca, extensions=[(usage, False)])
+    assert client_alert(trusting(ca), odd.chain()) is AlertDescription.BAD_CERTIFICATE
+    policy = trusting(odd)
+    assert client_alert(policy, odd.chain()) is AlertDescription.BAD_CERTIFICATE
+    (finding,) = policy.findings(NOW_S)
+    assert finding.startswith("a trusted certificate is not used")
+
+
 def test_an_empty_chain_is_refused(ca: Issued) -> None:
     assert client_alert(trusting(ca), ()) is AlertDescription.BAD_CERTIFICATE
     with pytest.raises(AlertError, match="bad_certificate"):
@@ -304,7 +307,8 @@ def test_a_certificate_or_a_chain_beyond_its_bounds_is_refused(ca: Issued) -> No
     large = device(issuer=ca, sans=names)
     assert client_alert(trusting(ca), large.chain()) is AlertDescription.BAD_CERTIFICATE
     half = device(issuer=ca, sans=names[:25])
-    assert client_alert(trusting(ca), half.chain(half, half)) is AlertDescription.CERTIFICATE_UNKNOWN
+    with pytest.raises(AlertError, match=r"certificate_unknown: a chain of 3 certificates and \d+ bytes is too long"):
+        trusting(ca).client_principal(half.chain(half, half), NOW_S)
     sensor = device(issuer=ca)
     assert client_name(trusting(ca), sensor.chain(*[ca] * 7)) == "device-1"
     assert client_alert(trusting(ca), sensor.chain(*[ca] * 8)) is AlertDescription.CERTIFICATE_UNKNOWN
@@ -328,13 +332,10 @@ def test_a_fingerprint_may_have_colons_and_capitals_but_must_be_one() -> None:
     for wrong in ("", text[1:], text + "00", "g" * 64):
         with pytest.raises(ValueError, match="no SHA-256 fingerprint"):
             TrustPolicy(pinned=[wrong])
-        with pytest.raises(ValueError, match="no SHA-256 fingerprint"):
-            TrustPolicy(raw_keys=[wrong])
 
 
 def test_a_pin_replaces_the_path_and_nothing_else() -> None:
-    dates = {"not_before_s": NOW_S - 2 * DAY_S, "not_after_s": NOW_S - DAY_S}
-    expired = device(not_before_s=dates["not_before_s"], not_after_s=dates["not_after_s"])
+    expired = device(not_before_s=NOW_S - 2 * DAY_S, not_after_s=NOW_S - DAY_S)
     policy = TrustPolicy(pinned=[expired.fingerprint])
     assert client_alert(policy, expired.chain()) is AlertDescription.CERTIFICATE_EXPIRED
     lenient = TrustPolicy(pinned=[expired.fingerprint], skip_validity=True)
@@ -348,52 +349,3 @@ def test_a_pin_replaces_the_path_and_nothing_else() -> None:
 def test_a_device_of_an_unknown_ca_is_accepted_once_it_is_in_the_trust_store() -> None:
     sensor = device(issuer=authority("Unknown CA"))
     assert client_name(trusting(sensor), sensor.chain()) == "device-1"
-
-
-# -- raw public keys -----------------------------------------------------------------------------
-
-
-def test_a_raw_public_key_is_trusted_by_its_fingerprint() -> None:
-    key, other = device(), device(key="ed25519")
-    fingerprint = TrustPolicy(raw_keys=[RAW_KEY_PRINT]).raw_key_principal(RAW_KEY).name
-    assert fingerprint == RAW_KEY_PRINT
-    with pytest.raises(AlertError) as caught:
-        TrustPolicy(raw_keys=[RAW_KEY_PRINT]).raw_key_principal(other.public_key_info)
-    assert caught.value.description is AlertDescription.UNKNOWN_CA
-    assert isinstance(TrustPolicy.raw_public_key(key.public_key_info), ec.EllipticCurvePublicKey)
-    assert isinstance(TrustPolicy.raw_public_key(other.public_key_info), ed25519.Ed25519PublicKey)
-
-
-def test_the_principal_of_a_raw_key_is_its_fingerprint() -> None:
-    principal = TrustPolicy(raw_keys=[RAW_KEY_PRINT]).raw_key_principal(RAW_KEY)
-    assert principal == Principal("rpk", RAW_KEY_PRINT, fingerprint=RAW_KEY_PRINT)
-
-
-def test_the_pin_of_a_certificate_does_not_admit_its_raw_key() -> None:
-    sensor = device()
-    policy = TrustPolicy([sensor.certificate], pinned=[sensor.fingerprint])
-    with pytest.raises(AlertError, match="unknown_ca"):
-        policy.raw_key_principal(sensor.public_key_info)
-
-
-@pytest.mark.parametrize(
-    ("key", "alert"),
-    [
-        (b"", AlertDescription.BAD_CERTIFICATE),
-        (b"\x30\x00", AlertDescription.BAD_CERTIFICATE),
-        (RAW_KEY + bytes(9000), AlertDescription.BAD_CERTIFICATE),
-        ("rsa1024", AlertDescription.UNSUPPORTED_CERTIFICATE),
-        ("p521", AlertDescription.UNSUPPORTED_CERTIFICATE),
-        # X448, and an algorithm that nobody knows.
-        (bytes.fromhex("3042300506032b656f033900") + b"\x05" * 56, AlertDescription.UNSUPPORTED_CERTIFICATE),
-        (bytes.fromhex("300a30050603290102030100"), AlertDescription.UNSUPPORTED_CERTIFICATE),
-    ],
-)
-def test_a_raw_key_that_is_none_or_of_a_kind_not_taken_is_refused(
-    key: bytes | KeyKind, alert: AlertDescription
-) -> None:
-    if isinstance(key, str):
-        key = new_key(key).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    with pytest.raises(AlertError) as caught:
-        TrustPolicy().raw_key_principal(key)
-    assert caught.value.description is alert

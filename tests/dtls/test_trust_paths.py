@@ -163,13 +163,21 @@ def test_the_ca_with_the_right_key_is_found_among_many_of_its_name() -> None:
     assert client_alert(policy, device(issuer=namesakes[19], key_ids=False).chain()) is AlertDescription.UNKNOWN_CA
 
 
+def test_trusted_cas_that_the_peer_sends_as_well_are_tried_once() -> None:
+    root, namesakes = authority(), [authority("Same") for _ in range(5)]
+    issuer = authority("Same", issuer=root)
+    chain = device(issuer=issuer, key_ids=False).chain(*namesakes, issuer)
+    assert client_name(trusting(root, *namesakes), chain) == "device-1"
+
+
 def test_two_intermediates_that_certify_each_other_end_nowhere() -> None:
     one_key, two_key = new_key(), new_key()
     one_self = authority("One", key=one_key)
     two = authority("Two", issuer=one_self, key=two_key)
     one = authority("One", issuer=two, key=one_key)
     chain = device(issuer=one).chain(one, two, one_self)
-    assert client_alert(trusting(authority()), chain) is AlertDescription.UNKNOWN_CA
+    with pytest.raises(AlertError, match="unknown_ca: no path from the issuer 'CN=One' to a trusted CA"):
+        trusting(authority()).client_principal(chain, NOW_S)
 
 
 def test_many_cas_of_one_name_and_key_neither_explode_nor_hold_up() -> None:

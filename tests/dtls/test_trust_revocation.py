@@ -2,6 +2,7 @@
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.dtls.codes import AlertDescription
 from gateway.dtls.trust import TrustPolicy
@@ -81,6 +82,15 @@ def test_a_list_that_the_ca_did_not_sign_revokes_nothing_and_is_reported(ca: Iss
         assert policy.findings(NOW_S) == [
             "the revocation list of 'CN=Test CA' is signed by no trusted CA: it counts only below one that peers send"
         ]
+
+
+def test_a_list_signed_in_an_unknown_way_revokes_nothing_and_is_reported(ca: Issued) -> None:
+    sensor = device(issuer=ca)
+    known, unknown = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")
+    der = crl(ca, [sensor]).public_bytes(Encoding.DER).replace(known, unknown)
+    policy = store(ca, crls=[x509.load_der_x509_crl(der)])
+    assert client_name(policy, sensor.chain()) == "device-1"
+    assert len(policy.findings(NOW_S)) == 1
 
 
 def test_a_ca_revokes_with_its_new_key_what_it_issued_with_the_old_one() -> None:

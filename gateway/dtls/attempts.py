@@ -1,0 +1,103 @@
+"""Handshakes under way: one for each address, with their timers, and bounded in number and in how often they begin."""
+
+import heapq
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+
+from gateway.dtls.config import Config
+from gateway.dtls.handshake import Handshake
+from gateway.dtls.messages import ClientHello
+
+
+class Attempt:
+    """A handshake under way with an address."""
+
+    __slots__ = ("address", "cid", "handshake", "hello", "sent_s")
+
+    def __init__(self, address: bytes, handshake: Handshake, cid: bytes, hello: ClientHello | None = None) -> None:
+        self.address = address
+        self.handshake = handshake
+        self.cid = cid
+        """The connection ID that is kept for it."""
+        self.hello = hello
+        """The client's hello with its cookie, where we are the server."""
+        self.sent_s = 0.0
+        """When the flight was sent last."""
+
+
+class Attempts:
+    """The handshakes under way of an endpoint."""
+
+    __slots__ = ("_begun", "_begun_in", "_by_address", "_config", "cids", "get", "timers")
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._by_address: OrderedDict[bytes, Attempt] = OrderedDict()
+        """The one that began first comes first."""
+        self.get = self._by_address.get
+        """The one with an address, or None."""
+        self.cids: set[bytes] = set()
+        """The connection IDs that are kept for them."""
+        self.timers: list[tuple[float, bytes]] = []
+        """Deadlines and addresses, as a heap; those that hold no longer are left in it until their turn comes."""
+        self._begun: Counter[bytes] = Counter()
+        self._begun_in = 0
+
+    def __len__(self) -> int:
+        return len(self._by_address)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._by_address.values())
+
+    def may_begin(self, address: bytes, now_s: float) -> bool:
+        """Count one more that an address wants to begin; False where it is too many in this second."""
+        if int(now_s) != self._begun_in:
+            self._begun_in = int(now_s)
+            self._begun.clear()
+        self._begun[address] += 1
+        return self._begun[address] <= self._config.handshakes_per_second
+
+    def add(self, attempt: Attempt) -> Attempt | None:
+        """Take in one, in the place of any with its address. Gives the oldest of all where it must make room."""
+        old = self.get(attempt.address)
+        if old is not None:
+            self.remove(old)
+        oldest = next(iter(self)) if len(self) >= self._config.max_handshakes else None
+        if oldest is not None:
+            self.remove(oldest)
+        self._by_address[attempt.address] = attempt
+        self.cids.add(attempt.cid)
+        return oldest
+
+    def remove(self, attempt: Attempt) -> None:
+        """Forget one that is over."""
+        del self._by_address[attempt.address]
+        self.cids.discard(attempt.cid)
+
+    def set_timer(self, attempt: Attempt, now_s: float) -> None:
+        """Have it come up again when its flight, which was sent just now, times out."""
+        attempt.sent_s = now_s
+        flight = attempt.handshake.flight
+        flight.deadline_s = now_s + flight.timeout_s
+        heapq.heappush(self.timers, (flight.deadline_s, attempt.address))
+        if len(self.timers) > 4 * self._config.max_handshakes:
+            # Most are of handshakes that ended long before their deadline.
+            self.timers = [timer for timer in self.timers if self._holds(timer)]
+            heapq.heapify(self.timers)
+
+    def next_timeout(self) -> float | None:
+        """When the next one times out."""
+        while self.timers:
+            if self._holds(self.timers[0]):
+                return self.timers[0][0]
+            heapq.heappop(self.timers)
+        return None
+
+    def timed_out(self, now_s: float) -> Iterator[Attempt]:
+        """Those whose time is over, each once."""
+        while (deadline_s := self.next_timeout()) is not None and deadline_s <= now_s:
+            yield self._by_address[heapq.heappop(self.timers)[1]]
+
+    def _holds(self, timer: tuple[float, bytes]) -> bool:
+        attempt = self.get(timer[1])
+        return attempt is not None and attempt.handshake.flight.deadline_s == timer[0]
