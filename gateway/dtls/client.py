@@ -20,7 +20,8 @@ from gateway.dtls.codes import (
 from gateway.dtls.config import Config, Identity
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import Fragment, HandshakeMessage
-from gateway.dtls.handshake import Event, Handshake, Signal, State
+from gateway.dtls.handshake import Handshake
+from gateway.dtls.handshake_states import Event, Signal, State
 from gateway.dtls.keyexchange import EphemeralKey, PublicKey, common_scheme, ephemeral_key, psk_premaster, sign, verify
 from gateway.dtls.messages import (
     Certificate,

@@ -23,7 +23,8 @@ from gateway.dtls.events import (
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.greeting import hello_verify_request, is_client_hello, is_late, read_hello
-from gateway.dtls.handshake import PeerAlertError, State
+from gateway.dtls.handshake import PeerAlertError
+from gateway.dtls.handshake_states import State
 from gateway.dtls.messages import ClientHello
 from gateway.dtls.record import Record, records_of
 from gateway.dtls.server import ServerHandshake
@@ -391,6 +392,8 @@ class Endpoint:
         self._events.append(AssociationClosed(association, reason))
 
     def _new_cid(self) -> bytes:
+        if not self._cid_bytes:
+            return b""
         for _ in range(CID_TRIES):
             cid = secrets.token_bytes(self._cid_bytes)
             if self._associations.by_cid(cid) is None and cid not in self._attempts.cids:

@@ -1,6 +1,6 @@
 """Flights: messages that are sent, and sent again, together (RFC 6347 §4.2.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.dtls.codes import ContentType, HandshakeType
@@ -10,6 +10,8 @@ from gateway.dtls.record import HEADER_BYTES, MAX_SEQUENCE, record_header
 
 MAX_TIMEOUT_S = 60.0
 """The timer doubles up to this (RFC 6347 §4.2.4.1)."""
+
+_CLIENT_HELLO = int(HandshakeType.CLIENT_HELLO)
 
 _SMALLEST_PIECE = 32
 """A piece of a message that is not worth starting at a datagram's end."""
@@ -104,30 +106,28 @@ class Flight:
         return datagrams
 
 
-def _pieces(item: Item, writer: RecordWriter, mtu: int, used: int) -> Iterator[bytes]:
+def _pieces(item: Item, writer: RecordWriter, mtu: int, used: int) -> Sequence[bytes]:
     """The contents of the records that an item takes; the first may fill up a datagram of `used` bytes."""
-    if not isinstance(item.content, HandshakeMessage):
-        yield item.content
-        return
     message = item.content
+    if isinstance(message, bytes):
+        return (message,)
     left = mtu - writer.overhead(item.epoch)
     whole = min(left, writer.most_content)
     room = min(whole, left - used)
     # A ClientHello in one piece: a server without state can't put pieces together, so the network has to
     # (RFC 6347 §4.2.1).
-    if len(message.body) + 12 <= room or message.type == HandshakeType.CLIENT_HELLO:
-        yield message.encode()
-        return
+    if len(message.body) + 12 <= room or message.type == _CLIENT_HELLO:
+        return (message.encode(),)
     if room < 12 + _SMALLEST_PIECE:
         room = whole
+    pieces: list[bytes] = []
     offset = 0
-    while True:
+    while not pieces or offset < len(message.body):
         length = min(len(message.body) - offset, max(1, room - 12))
-        yield message.fragment(offset, length)
+        pieces.append(message.fragment(offset, length))
         offset += length
         room = whole
-        if offset >= len(message.body):
-            return
+    return pieces
 
 
 CHANGE_CIPHER_SPEC = b"\1"

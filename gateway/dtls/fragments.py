@@ -1,6 +1,5 @@
 """Handshake messages in fragments (RFC 6347 §4.2.2, §4.2.3): cutting them to the MTU, and putting them together."""
 
-from collections.abc import Iterator
 from enum import Enum, auto
 from struct import Struct
 from typing import NamedTuple
@@ -10,8 +9,8 @@ from gateway.dtls.alerts import DecodeError
 HEADER_BYTES = 12
 """Type, length, message_seq, fragment_offset, fragment_length."""
 
-_HEADER_START = Struct(">IH")
-"""Type and length of the message as one number, message_seq; offset and length of the fragment follow."""
+_HEADER = Struct(">IHHI")
+"""Type and length as one number, message_seq, and the fragment's offset and length as one number in two parts."""
 _MOST_LENGTH = (1 << 24) - 1
 
 MESSAGES_AHEAD = 8
@@ -41,8 +40,8 @@ class HandshakeMessage(NamedTuple):
     def fragment(self, offset: int, length: int) -> bytes:
         """A part of the message with its header."""
         body = self.body
-        start = _HEADER_START.pack(self.type << 24 | len(body), self.sequence)
-        return start + (offset << 24 | length).to_bytes(6, "big") + body[offset : offset + length]
+        header = _HEADER.pack(self.type << 24 | len(body), self.sequence, offset >> 8, (offset & 0xFF) << 24 | length)
+        return header + body[offset : offset + length]
 
 
 class Fragment(NamedTuple):
@@ -55,25 +54,24 @@ class Fragment(NamedTuple):
     data: bytes
 
 
-def fragments_in(content: bytes) -> Iterator[Fragment]:
+def fragments_in(content: bytes) -> list[Fragment]:
     """The fragments that a handshake record holds. Raises DecodeError where it is malformed."""
+    fragments: list[Fragment] = []
     start, end = 0, len(content)
-    for _ in range(FRAGMENTS_IN_RECORD):
-        if start == end:
-            return
+    while start < end:
+        if len(fragments) == FRAGMENTS_IN_RECORD:
+            raise DecodeError(f"more than {FRAGMENTS_IN_RECORD} fragments in a record")
         if end - start < HEADER_BYTES:
             raise DecodeError("a fragment's header is cut")
-        type_and_length, sequence = _HEADER_START.unpack_from(content, start)
-        length = type_and_length & _MOST_LENGTH
-        start += HEADER_BYTES
-        part = int.from_bytes(content[start - 6 : start], "big")
-        offset, data = part >> 24, content[start : start + (part & _MOST_LENGTH)]
-        if len(data) != part & _MOST_LENGTH or offset + len(data) > length:
+        type_and_length, sequence, high, low = _HEADER.unpack_from(content, start)
+        length, offset, part_length = type_and_length & _MOST_LENGTH, high << 8 | low >> 24, low & _MOST_LENGTH
+        start += HEADER_BYTES + part_length
+        if start > end or offset + part_length > length:
             raise DecodeError("a fragment reaches beyond its record or its message")
-        start += len(data)
-        yield Fragment(type_and_length >> 24, length, sequence, offset, data)
-    if start != end:
-        raise DecodeError(f"more than {FRAGMENTS_IN_RECORD} fragments in a record")
+        fragments.append(
+            Fragment(type_and_length >> 24, length, sequence, offset, content[start - part_length : start])
+        )
+    return fragments
 
 
 class _Partial:
@@ -83,11 +81,15 @@ class _Partial:
 
     def __init__(self, fragment: Fragment) -> None:
         self.type = fragment.type
+        self.rejected = False
+        self.missing = fragment.length - len(fragment.data)
+        if not self.missing:
+            self.body, self.have = bytearray(fragment.data), bytearray()
+            return
         self.body = bytearray(fragment.length)
         self.have = bytearray(fragment.length)
-        """255 where the byte has come."""
+        """255 where the byte has come; nothing once all have."""
         self.missing = fragment.length
-        self.rejected = False
         self.add(fragment)
 
     def contradicts(self, fragment: Fragment) -> bool:
@@ -95,12 +97,14 @@ class _Partial:
         if fragment.type != self.type or fragment.length != len(self.body):
             return True
         part = slice(fragment.offset, fragment.offset + len(fragment.data))
+        if not self.missing:
+            return self.body[part] != fragment.data
         ours, theirs, both = (int.from_bytes(data) for data in (self.body[part], fragment.data, self.have[part]))
         return bool((ours ^ theirs) & both)
 
     def repeats(self, fragment: Fragment) -> bool:
         """Whether all of a fragment that does not contradict is here already."""
-        return not self.have.count(0, fragment.offset, fragment.offset + len(fragment.data))
+        return not self.missing or not self.have.count(0, fragment.offset, fragment.offset + len(fragment.data))
 
     def add(self, fragment: Fragment) -> None:
         """Take the bytes of a fragment that does not contradict."""
@@ -108,6 +112,8 @@ class _Partial:
         self.missing -= self.have.count(0, fragment.offset, end)
         self.body[fragment.offset : end] = fragment.data
         self.have[fragment.offset : end] = b"\xff" * len(fragment.data)
+        if not self.missing:
+            self.have = bytearray()
 
 
 class _Slot:
@@ -208,6 +214,8 @@ class Reassembler:
 
     def _make_room(self, fragment: Fragment) -> bool:
         """Make room for a message, where need be at the cost of those behind it."""
+        if not self._slots:
+            return True
         room = self._most_bytes + OTHER_MESSAGES_BYTES - fragment.length
         for sequence in sorted(self._slots, reverse=True):
             if sum(slot.size for slot in self._slots.values()) <= room:
@@ -233,8 +241,7 @@ class Reassembler:
     def restore(self, sequence: int) -> None:
         """Have the message back that another, which proved no good, took the place of."""
         slot = self._slots[sequence]
-        if slot.fallback is not None:
-            slot.current, slot.fallback = slot.fallback, None
+        slot.current, slot.fallback = slot.fallback or slot.current, None
 
     def rewind(self) -> None:
         """Give the messages again, from the first after the latest `commit`."""

@@ -24,7 +24,7 @@ def read_hello(record: Record) -> tuple[HandshakeMessage, ClientHello]:
 
     Raises DecodeError.
     """
-    fragments = list(fragments_in(record.fragment))
+    fragments = fragments_in(record.fragment)
     if len(fragments) != 1 or fragments[0].type != HandshakeType.CLIENT_HELLO:
         raise DecodeError("no single ClientHello")
     fragment = fragments[0]

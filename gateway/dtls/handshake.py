@@ -16,14 +16,14 @@ get stuck in it, so:
 import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from enum import Enum, auto
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from gateway.dtls.alerts import AlertError, DecodeError
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
 from gateway.dtls.config import Config
 from gateway.dtls.flight import CHANGE_CIPHER_SPEC, Flight, RecordWriter, is_change_cipher_spec
 from gateway.dtls.fragments import Arrival, Fragment, HandshakeMessage, Reassembler, fragments_in
+from gateway.dtls.handshake_states import Event, Signal, State
 from gateway.dtls.prf import extended_master_secret, key_block, master_secret, transcript_hash, verify_data
 from gateway.dtls.protection import RecordProtection
 from gateway.dtls.record import Record, ReplayWindow
@@ -40,44 +40,13 @@ EARLY_BYTES = 512
 FAILURE_PATIENCE_S = 0.5
 """A message that fails again, this long after it failed first, is the peer's own and no forgery."""
 
-SETBACKS_PER_FLIGHT = 64
+SETBACKS_PER_FLIGHT = 128
 """How many messages may fail or be replaced by others, for each time that our flight was sent: each can cost a key
 exchange. Beyond, plaintext is not looked at before the flight is sent again."""
 
 
 class PeerAlertError(AlertError):
     """The peer ended the handshake, with an authentic alert."""
-
-
-class State(Enum):
-    """What a handshake waits for; both roles'."""
-
-    START = auto()
-    SERVER_HELLO = auto()
-    SERVER_CERTIFICATE = auto()
-    SERVER_KEY_EXCHANGE = auto()
-    OPTIONAL_SERVER_KEY_EXCHANGE = auto()
-    CERTIFICATE_REQUEST = auto()
-    """Or else SERVER_HELLO_DONE."""
-    SERVER_HELLO_DONE = auto()
-    CLIENT_CERTIFICATE = auto()
-    CLIENT_KEY_EXCHANGE = auto()
-    CERTIFIED_KEY_EXCHANGE = auto()
-    """Of a client that sent a certificate, so that CERTIFICATE_VERIFY must follow."""
-    CERTIFICATE_VERIFY = auto()
-    SESSION_TICKET = auto()
-    CHANGE_CIPHER_SPEC = auto()
-    FINISHED = auto()
-    DONE = auto()
-
-
-class Signal(Enum):
-    """What is no handshake message, yet moves a handshake on. No number: ChangeCipherSpec's is Finished's too."""
-
-    CHANGE_CIPHER_SPEC = auto()
-
-
-Event: TypeAlias = HandshakeType | Signal
 
 
 _EVENTS = {int(message_type): message_type for message_type in HandshakeType}
@@ -158,14 +127,15 @@ class Handshake(ABC):
             self._receive_plaintext(record, now_s, wall_s)
         elif record.epoch == 1:
             self._receive_protected(record, now_s, wall_s)
-        self._take_early(now_s, wall_s)
+        if self._early:
+            self._take_early(now_s, wall_s)
 
     def _receive_plaintext(self, record: Record, now_s: float, wall_s: float) -> None:
         if record.type == ContentType.HANDSHAKE:
             if self._setbacks >= SETBACKS_PER_FLIGHT * self.flight.transmissions:
                 return
             try:
-                fragments = list(fragments_in(record.fragment))
+                fragments = fragments_in(record.fragment)
             except DecodeError:
                 return
             if self.state is State.FINISHED:  # which comes protected
@@ -276,7 +246,7 @@ class Handshake(ABC):
         content_type, content = opened
         if content_type == ContentType.HANDSHAKE:
             try:
-                fragments = list(fragments_in(content))
+                fragments = fragments_in(content)
             except DecodeError:
                 return
             self._receive_fragments(fragments, self._last_record, now_s, wall_s)

@@ -23,7 +23,8 @@ from gateway.dtls.codes import (
 from gateway.dtls.config import ClientAuth, Config, Identity
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
-from gateway.dtls.handshake import Event, Handshake, Signal, State
+from gateway.dtls.handshake import Handshake
+from gateway.dtls.handshake_states import Event, Signal, State
 from gateway.dtls.keyexchange import EphemeralKey, common_scheme, ephemeral_key, psk_name, psk_premaster, sign, verify
 from gateway.dtls.messages import (
     Certificate,
@@ -38,6 +39,7 @@ from gateway.dtls.messages import (
     ServerKeyExchange,
     Signature,
 )
+from gateway.dtls.offers import check_point_formats, offered_numbers
 from gateway.dtls.sessions import SessionCache
 from gateway.dtls.suites import CipherSuite, KeyExchange
 from gateway.dtls.tickets import TICKET_LIFETIME_S, Session
@@ -137,7 +139,7 @@ class ServerHandshake(Handshake):
         if ExtensionType.MAX_FRAGMENT_LENGTH in offered:
             self._limit_fragments(offered[ExtensionType.MAX_FRAGMENT_LENGTH])
         self._sends_ticket = config.tickets is not None and ExtensionType.SESSION_TICKET in offered
-        self._check_point_formats()
+        check_point_formats(offered)
 
     def _limit_fragments(self, value: bytes) -> None:
         if value not in (b"\1", b"\2", b"\3", b"\4"):
@@ -145,31 +147,12 @@ class ServerHandshake(Handshake):
         self.writer.most_content = 1 << (8 + value[0])
         self._extensions[ExtensionType.MAX_FRAGMENT_LENGTH] = value
 
-    def _check_point_formats(self) -> None:
-        formats = self._hello.extensions.get(ExtensionType.EC_POINT_FORMATS)
-        if formats is not None:
-            reader = Reader(formats)
-            if UNCOMPRESSED_POINT not in reader.vector(1):
-                raise AlertError(AlertDescription.ILLEGAL_PARAMETER, "uncompressed points are missing")
-            reader.finish()
-
-    def _offered_numbers(self, extension: ExtensionType) -> tuple[int, ...] | None:
-        data = self._hello.extensions.get(extension)
-        if data is None:
-            return None
-        reader = Reader(data)
-        values = reader.numbers(2, 2)
-        reader.finish()
-        if not values:
-            raise DecodeError(f"{extension.name.lower()} is empty")
-        return values
-
     def _choose_suite(self) -> CipherSuite:
         """The first of ours that the client offers and that can be served."""
-        groups = self._offered_numbers(ExtensionType.SUPPORTED_GROUPS)
+        groups = offered_numbers(self._hello.extensions, ExtensionType.SUPPORTED_GROUPS)
         # Without the extension the choice is ours (RFC 8422 §4); everybody has P-256.
         common = [group for group in self.config.groups if group in (groups or (NamedGroup.SECP256R1,))]
-        schemes = self._offered_numbers(ExtensionType.SIGNATURE_ALGORITHMS) or ()
+        schemes = offered_numbers(self._hello.extensions, ExtensionType.SIGNATURE_ALGORITHMS) or ()
         for suite in self.config.suites:
             if suite.number not in self._hello.cipher_suites:
                 continue

@@ -36,14 +36,19 @@ class Reader:
 
     def number(self, size: int) -> int:
         """The next number, of `size` bytes."""
-        return int.from_bytes(self.take(size), "big")
+        return int.from_bytes(self.take(size))
 
     def vector(self, length_size: int, *, shortest: int = 0) -> bytes:
         """The next vector, whose length stands before it in `length_size` bytes."""
-        length = int.from_bytes(self.take(length_size), "big")
+        start = self._position + length_size
+        length = int.from_bytes(self._data[self._position : start])
+        end = start + length
+        if end > self._end:
+            raise DecodeError(f"a vector of {length} bytes where {max(self._end - start, 0)} are left")
         if length < shortest:
             raise DecodeError(f"a vector of at least {shortest} bytes has {length}")
-        return self.take(length)
+        self._position = end
+        return self._data[start:end]
 
     def numbers(self, length_size: int, size: Literal[1, 2]) -> tuple[int, ...]:
         """The next vector, as numbers of `size` bytes."""

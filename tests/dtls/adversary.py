@@ -230,3 +230,34 @@ class Adversary:
     def delivered(self) -> list[bytes]:
         """The application data that the other side took from us."""
         return [event.data for event in self.events if isinstance(event, DataReceived)]
+
+
+A_LONG_TIME_S = 600.0
+"""Longer than any handshake takes."""
+
+
+def refused(peer: Adversary, alert: AlertDescription) -> HandshakeFailed:
+    """That a peer was sent this alert, and no other, and is not in."""
+    assert not peer.established
+    assert peer.alerts == [alert]
+    (failure,) = peer.failures
+    assert failure.alert is alert
+    return failure
+
+
+def refused_when_repeated(peer: Adversary, alert: AlertDescription) -> HandshakeFailed:
+    """That this alert comes, but not before the peer said the same again."""
+    assert not peer.alerts
+    assert not peer.failures
+    peer.repeat()
+    return refused(peer, alert)
+
+
+def ignored(peer: Adversary) -> None:
+    """That nothing comes of it, and nobody is told before the handshake is given up."""
+    assert not peer.alerts
+    assert not peer.failures
+    peer.wait(A_LONG_TIME_S)
+    assert not peer.established
+    assert not peer.alerts
+    assert [failure.alert for failure in peer.failures] == [None]

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
+from gateway.dtls.association import Association
 from gateway.dtls.codes import (
     UNCOMPRESSED_POINT,
     ExtensionType,
     HandshakeType,
 )
-from gateway.dtls.config import Config
+from gateway.dtls.config import ClientAuth, Config
 from gateway.dtls.endpoint import Endpoint
+from gateway.dtls.events import AssociationClosed
 from gateway.dtls.keyexchange import (
     GROUPS,
     SCHEMES,
@@ -38,7 +40,10 @@ from gateway.dtls.wire import Reader, numbers, vector
 
 from .adversary import Adversary
 from .certificates import Issued
-from .peers import CCM_8, PSK
+from .peers import CCM_8, PSK, PSK_CCM_8, device_certificate, server_config
+
+NEEDED = server_config(client_auth=ClientAuth.NEEDED)
+"""A server that wants a certificate."""
 
 
 class HostileClient(Adversary):
@@ -198,3 +203,41 @@ class HostileClient(Adversary):
     def ticket(self) -> bytes:
         """The ticket that we were given."""
         return NewSessionTicket.parse(self.body(HandshakeType.NEW_SESSION_TICKET)).ticket
+
+
+def anonymous(suite: CipherSuite = CCM_8, server: Config | None = None) -> HostileClient:
+    """A client without a certificate that said hello and got the server's flight."""
+    return HostileClient(server or server_config(), suite).greet()
+
+
+def certified(server: Config | None = None) -> HostileClient:
+    """The same with a certificate, to a server that needs one."""
+    return HostileClient(server or NEEDED, certificate=device_certificate()).greet()
+
+
+def established(server: Endpoint | None = None, **changes: Any) -> HostileClient:
+    """A client that got in, as it should."""
+    client = HostileClient(server or Endpoint(server_config()), PSK_CCM_8, **changes).greet().answer()
+    assert client.established
+    return client
+
+
+def association_of(client: HostileClient) -> Association:
+    """The server's association with it."""
+    (association,) = (one for one in client.endpoint.associations() if one.address == client.address)
+    return association
+
+
+def still_works(client: HostileClient) -> bool:
+    """Whether both directions work, and the address is the old one."""
+    association = association_of(client)
+    delivered, heard = len(client.delivered), len(client.data)
+    client.send_data(b"up")
+    client.endpoint.send(association, b"down")
+    client.listen()
+    return client.delivered[delivered:] == [b"up"] and client.data[heard:] == [b"down"]
+
+
+def closed(client: HostileClient) -> list[AssociationClosed]:
+    """The associations that ended, as far as its server told while it listened."""
+    return [event for event in client.events if isinstance(event, AssociationClosed)]

@@ -162,3 +162,8 @@ class HostileServer(Adversary):
     def _peer_cid(self) -> bytes:
         data = self.hello.extensions.get(ExtensionType.CONNECTION_ID) if self.offered_cid is not None else None
         return b"" if data is None else Reader(data).vector(1)
+
+
+def met(suite: CipherSuite = CCM_8, **changes: Any) -> HostileServer:
+    """A server that a client has said hello to, cookie and all."""
+    return HostileServer(client_config(suite, **changes), suite).meet()

@@ -16,10 +16,10 @@ from gateway.dtls.suites import BY_NAME
 from gateway.dtls.tickets import TICKET_LIFETIME_S, TicketKeys
 from gateway.dtls.wire import numbers, vector
 
+from .adversary import refused
 from .adversary_client import HostileClient
 from .certificates import NOW_S
 from .peers import CCM_8, PSK, PSK_CCM_8, device_certificate, server_config
-from .test_adversary import refused
 
 ECDSA_GCM = BY_NAME["ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]
 KEYS = TicketKeys(bytes(32))
