@@ -217,7 +217,8 @@ class Endpoint:
             if record.sequence <= newest:
                 self.dropped["old address"] += 1  # authentic, but perhaps replayed from elsewhere (RFC 9146 §6)
             else:
-                self._move(association, address)
+                self._events.append(AddressChanged(association, association.address, address))
+                self._associations.move(association, address)
         self._associations.heard_from(association)
         if content_type == _APPLICATION_DATA:
             association.last_flight = None
@@ -381,11 +382,6 @@ class Endpoint:
         self._outbox.append((writer.record(ContentType.ALERT, epoch, content), address))
 
     # -- associations ----------------------------------------------------------------------------
-
-    def _move(self, association: Association, address: bytes) -> None:
-        old = association.address
-        self._associations.move(association, address)
-        self._events.append(AddressChanged(association, old, address))
 
     def _forget(self, association: Association, reason: str) -> None:
         self._associations.remove(association)
