@@ -46,6 +46,12 @@ class ConverterError(BadRequestError):
     """A converter failed on a payload, or gave a result that is not ThingsBoard's uplink format."""
 
 
+class ForbiddenError(GatewayError):
+    """The identity of the request's session, or its lack of one, does not allow this."""
+
+    coap_code = Code.FORBIDDEN
+
+
 class NotFoundError(GatewayError):
     """There is nothing by that name, key or path."""
 

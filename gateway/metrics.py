@@ -26,6 +26,36 @@ SEPARATE_RESPONSES_TOTAL = "gateway_separate_responses_total"
 """Responses that missed the piggyback time-out, by `result`: acknowledged, reset, lost, or unconfirmed (sent once,
 because too many others wait to be confirmed)."""
 
+DTLS_SESSIONS = "gateway_dtls_sessions"
+"""DTLS sessions that are established now."""
+
+DTLS_HANDSHAKES_UNDER_WAY = "gateway_dtls_handshakes_under_way"
+"""DTLS handshakes that have proved their address and are not complete."""
+
+DTLS_HANDSHAKES_TOTAL = "gateway_dtls_handshakes_total"
+"""DTLS handshakes completed, by `principal` (psk, x509, rpk, none) and `kind` (full, resumed)."""
+
+DTLS_HANDSHAKE_FAILURES_TOTAL = "gateway_dtls_handshake_failures_total"
+"""DTLS handshakes that failed, by `alert`; `none` where the peer fell silent."""
+
+DTLS_SESSIONS_ENDED_TOTAL = "gateway_dtls_sessions_ended_total"
+"""DTLS sessions that ended, by `reason`."""
+
+DTLS_SESSIONS_RESTORED_TOTAL = "gateway_dtls_sessions_restored_total"
+"""DTLS sessions that were taken over from before a restart."""
+
+DTLS_ADDRESS_CHANGES_TOTAL = "gateway_dtls_address_changes_total"
+"""Times that the peer of a session with a connection ID was heard from a new address (RFC 9146 §6)."""
+
+DTLS_DROPPED_TOTAL = "gateway_dtls_dropped_total"
+"""DTLS records and datagrams dropped without a word, by `reason`."""
+
+DTLS_RELAYED_TOTAL = "gateway_dtls_relayed_total"
+"""Datagrams handed to the worker whose session they are for, by `result`: handed over, or lost for lack of room."""
+
+FORBIDDEN_TOTAL = "gateway_forbidden_total"
+"""Uplinks refused because of who their session belongs to, by `integration`."""
+
 SPOOL_COMMITS_TOTAL = "gateway_spool_commits_total"
 """Commits of a spool, by `result`: ok, failed."""
 

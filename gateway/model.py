@@ -69,13 +69,6 @@ class SecurityMode(StrEnum):
         return self is SecurityMode.MIXED or (self is SecurityMode.DTLS) == (security is Security.DTLS)
 
 
-class IdentityBinding(StrEnum):
-    """Whether the identity of a DTLS session restricts the device names that it may write."""
-
-    NONE = "none"
-    NAME = "name"
-
-
 class Language(StrEnum):
     """The language of an uplink converter's script."""
 
@@ -98,6 +91,13 @@ class Principal:
     """SHA-256 of the certificate, or of a raw public key's SubjectPublicKeyInfo: 64 lower-case hex digits."""
     issuer: str | None = None
     """The certificate's issuer, as RFC 4514 writes it."""
+    serial: str | None = None
+    """The certificate's serial number, in lower-case hex."""
+    expires_s: int | None = None
+    """The last second of the certificate's validity, since 1970."""
+    credential: str | None = field(default=None, repr=False, compare=False)
+    """What vouched for it, so that its sessions can end with that: the SHA-256 fingerprint of the trusted certificate
+    at the end of its path (its own where it is pinned), or a keyed digest of the pre-shared key. Shown to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,10 @@ class Integration:
     """Path before `/i/<routing key>`, without a slash at either end; may hold several segments."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The integration's own key-values, given to the converter with each uplink."""
-    identity_binding: IdentityBinding = IdentityBinding.NONE
+    identity_binding: str = "none"
+    """Which devices a DTLS session may write: see `gateway.integrations.identity`."""
+    require_principal: bool = False
+    """Whether only sessions whose peer has an identity may write, by pre-shared key or certificate."""
 
     @property
     def path(self) -> tuple[str, ...]:

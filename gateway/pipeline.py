@@ -10,18 +10,27 @@ from pathlib import Path
 import orjson
 
 from gateway.coap.endpoint import Handler, Ticket
-from gateway.converters import Decoder, compile_converter
-from gateway.errors import BadRequestError, ConverterError, GatewayError, RateLimitedError, UnavailableError
+from gateway.converters import BoundDecoder, Decoder, compile_converter
+from gateway.errors import (
+    BadRequestError,
+    ConverterError,
+    ForbiddenError,
+    GatewayError,
+    RateLimitedError,
+    UnavailableError,
+)
+from gateway.integrations.identity import writable_by
 from gateway.integrations.rates import RateLimiter
 from gateway.integrations.registry import Registry
 from gateway.metrics import (
     CONVERSION_ERRORS_TOTAL,
+    FORBIDDEN_TOTAL,
     SPOOL_BYTES,
     SPOOL_COMMITS_TOTAL,
     UPLINKS_TOTAL,
     Metrics,
 )
-from gateway.model import Code, Converter, DeviceReport, Integration, Outcome, Request
+from gateway.model import Code, Converter, DeviceReport, Integration, Outcome, Principal, Request
 from gateway.settings import Settings, parse_rate_limits
 from gateway.storage.spool import Batch, Spool
 
@@ -100,9 +109,21 @@ class Pipeline:
         decoder = self._by_name[integration.converter]
         if isinstance(decoder, ConverterError):
             raise decoder
+        writable = self._writable(integration, request)
         decode = decoder.bind(metadata_of(request, integration))
+        if writable is not None:
+            assert request.principal is not None
+            decode = _bound(decode, writable, request.principal)
         principal = request.principal.name if request.principal else None
         return self._handler(integration.name, principal, decode)
+
+    def _writable(self, integration: Integration, request: Request) -> Callable[[str], bool] | None:
+        """Which names may be written; None: any. Raises ForbiddenError where an identity is needed and missing."""
+        try:
+            return writable_by(integration, request.principal)
+        except ForbiddenError:
+            self._metrics.count(FORBIDDEN_TOTAL, integration.name)
+            raise
 
     def _handler(
         self, integration: str, principal: str | None, decode: Callable[[bytes, int], list[DeviceReport]]
@@ -124,6 +145,9 @@ class Pipeline:
                 self._metrics.count(CONVERSION_ERRORS_TOTAL, integration)
                 return self._refused(integration, error.outcome)
             except RateLimitedError as error:
+                return self._refused(integration, error.outcome)
+            except ForbiddenError as error:
+                self._metrics.count(FORBIDDEN_TOTAL, integration)
                 return self._refused(integration, error.outcome)
             if not reports:
                 return self._refused(integration, _CREATED)
@@ -207,4 +231,31 @@ def metadata_of(request: Request, integration: Integration) -> Mapping[str, str]
         "Option:location-query": "&".join(request.location_query),
         "integrationName": integration.name,
         **integration.metadata,
+        **_identity_of(request.principal),
     }
+
+
+def _identity_of(principal: Principal | None) -> Mapping[str, str]:
+    """What a converter is told of who sent it. Nothing of the integration's own can stand in its place."""
+    if principal is None:
+        return {}
+    about = {"principal": principal.name, "principalType": principal.kind}
+    if principal.kind == "psk":
+        return about | {"pskIdentity": principal.name}
+    return about | {
+        "certificateSubject": principal.subject or "",
+        "certificateFingerprint": principal.fingerprint or "",
+    }
+
+
+def _bound(decode: BoundDecoder, writable: Callable[[str], bool], principal: Principal) -> BoundDecoder:
+    """The decoder with its reports held to the names that a principal may write."""
+
+    def decode_own(payload: bytes, received_ms: int) -> list[DeviceReport]:
+        reports = decode(payload, received_ms)
+        for report in reports:
+            if not writable(report.name):
+                raise ForbiddenError(f'"{principal.name}" may not write as "{report.name}"')
+        return reports
+
+    return decode_own

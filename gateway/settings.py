@@ -89,6 +89,16 @@ def parse_rate_limits(value: str) -> tuple[RateLimit, ...]:
     return tuple(limits)
 
 
+_KEYSTORE_FIELDS = frozenset(
+    {
+        "coap_dtls_key_store_type",
+        "coap_dtls_key_store",
+        "coap_dtls_key_store_password",
+        "coap_dtls_key_password",
+        "coap_dtls_key_alias",
+    }
+)
+
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -157,6 +167,22 @@ class Settings(BaseSettings):
         SecretStr("server_key_password"), description="Password of the key in the keystore"
     )
     coap_dtls_key_alias: str = Field("serveralias", description="Alias of the key in the keystore")
+    coap_dtls_client_auth: Literal["NONE", "WANTED", "NEEDED"] = Field(
+        "WANTED",
+        description="Client certificates: NONE: not asked for; WANTED: validated where presented; NEEDED: required of "
+        "every client without a pre-shared key",
+    )
+    coap_dtls_trust_store: Path | None = Field(
+        None,
+        description="CAs and device certificates that clients are trusted by: a PEM file, a folder of them, JKS or "
+        "PKCS12; `gateway trust` adds more",
+    )
+    coap_dtls_trust_store_password: SecretStr = Field(
+        SecretStr("server_ks_password"), description="Password of a JKS or PKCS12 trust store"
+    )
+    coap_dtls_crl: Path | None = Field(
+        None, description="Certificate revocation lists: a PEM or DER file, or a folder of them"
+    )
     tb_coap_x509_dtls_skip_validity_check_for_client_cert: bool = Field(
         False, description="Skip notBefore and notAfter of client certificates, and nothing else"
     )
@@ -171,6 +197,42 @@ class Settings(BaseSettings):
     )
     tb_transport_ssl_certificate_reload_check_interval_seconds: int = Field(
         60, ge=1, description="How often certificate files are looked at, in seconds"
+    )
+
+    # -- the gateway's own DTLS settings ---------------------------------------------------------
+    gateway_key_file: Path | None = Field(
+        None,
+        description="Key that pre-shared keys, session tickets and saved sessions are encrypted with; made with mode "
+        "0600 where it is missing; where not set, gateway.key in GATEWAY_DATA_DIR",
+    )
+    gateway_keylog_file: Path | None = Field(
+        None,
+        description="Debugging aid: session secrets for Wireshark are appended here. Whoever reads it reads everything",
+    )
+    gateway_dtls_cipher_suites: str = Field(
+        "",
+        description="Cipher suites that are accepted, best first, separated by commas; empty: all that docs/dtls.md "
+        "lists, in its order",
+    )
+    gateway_dtls_require_extended_master_secret: bool = Field(
+        True, description="Refuse clients without RFC 7627; false lets very old ones in"
+    )
+    gateway_dtls_sessions: int = Field(
+        100_000, ge=1, description="Most DTLS sessions of all workers; the one that was silent for longest goes"
+    )
+    gateway_dtls_handshakes: int = Field(
+        1000, ge=1, description="Most handshakes under way per worker; the oldest goes"
+    )
+    gateway_dtls_handshake_rate: int = Field(
+        200, ge=1, description="Handshakes that one address (IPv6: one /64 network) may begin per second and worker"
+    )
+    gateway_dtls_lockout_failures: int = Field(
+        300,
+        ge=0,
+        description="Failed handshakes of one address within a minute after which its handshakes are ignored; 0: never",
+    )
+    gateway_dtls_lockout_seconds: int = Field(
+        60, ge=1, description="How long the handshakes of such an address are ignored, in seconds; its sessions go on"
     )
 
     # -- the gateway's own -----------------------------------------------------------------------
@@ -242,6 +304,7 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """The variables that make these very settings, for a process that must not have others."""
         values = {name.upper(): getattr(self, name) for name in type(self).model_fields}
+        values["COAP_DTLS_CREDENTIALS_TYPE"] = self.credentials_type  # which depends on what was not set
         return {
             name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             for name, value in values.items()
@@ -261,6 +324,25 @@ class Settings(BaseSettings):
         if self.coap_security_mode is None:
             return self.coap_dtls_enabled
         return self.coap_security_mode is not SecurityMode.NO_SECURE
+
+    @property
+    def credentials_type(self) -> CredentialsType:
+        """Where the server's key comes from: the keystore too where only variables of a keystore are set.
+
+        ThingsBoard's page on the integration sets those alone, while the type's default is PEM.
+        """
+        return CredentialsType.KEYSTORE if self.keystore_is_inferred else self.coap_dtls_credentials_type
+
+    @property
+    def keystore_is_inferred(self) -> bool:
+        """Whether a keystore is used because its variables are set, though COAP_DTLS_CREDENTIALS_TYPE is not."""
+        given = self.model_fields_set
+        return "coap_dtls_credentials_type" not in given and bool(given & _KEYSTORE_FIELDS)
+
+    @property
+    def key_file(self) -> Path:
+        """The file of the key that secrets at rest are encrypted with."""
+        return self.gateway_key_file or self.gateway_data_dir / "gateway.key"
 
     @property
     def workers(self) -> int:

@@ -20,10 +20,13 @@ import gateway
 from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError
 from gateway.listeners.batch_socket import bind_group
+from gateway.listeners.dtls_policy import DtlsPolicy, load_key_file
+from gateway.listeners.relay import relay_pair
 from gateway.logs import configure_logging
 from gateway.metrics import UPLINKS_TOTAL, WORKER_RESTARTS_TOTAL, Key, Metrics
 from gateway.settings import Settings
 from gateway.storage.catalogue import Catalogue
+from gateway.worker import WorkerSockets, session_files
 
 LOCK_FILE = "gateway.lock"
 """Held by the one gateway that runs on a data directory."""
@@ -58,16 +61,13 @@ def serve(settings: Settings) -> int:
     directory, another gateway on it.
     """
     configure_logging(settings, "gateway")
-    if settings.dtls_listener:
-        raise ConfigurationError(
-            "the DTLS listener is not in this version",
-            hint='set COAP_SECURITY_MODE="NO SECURE", or COAP_DTLS_ENABLED=false',
-        )
-    if not settings.plain_listener:
-        raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED=true")
+    if not (settings.plain_listener or settings.dtls_listener):
+        raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED or COAP_DTLS_ENABLED to true")
     with exclusive(settings.gateway_data_dir):
-        Catalogue(settings.gateway_data_dir).close()  # makes or migrates it, before any worker looks
-        supervisor = _Supervisor(settings, _bind(settings))
+        with Catalogue(settings.gateway_data_dir) as catalogue:  # makes or migrates it, before any worker looks
+            if settings.dtls_listener:
+                _prepare_dtls(settings, catalogue)
+        supervisor = _Supervisor(settings, _worker_sockets(settings))
         delivery = Delivery(settings, on_delivered=supervisor.let_trim, metrics=Metrics())
         delivery.start()
         try:
@@ -117,33 +117,73 @@ def _lock(file: TextIO) -> bool:
             return True
 
 
-def _bind(settings: Settings) -> list[socket.socket]:
-    host, port = settings.coap_bind_address, settings.coap_bind_port
+def _prepare_dtls(settings: Settings, catalogue: Catalogue) -> None:
+    """Find out before any worker does whether the credentials can be used, and say what there is to say of them."""
+    key_file = load_key_file(settings, catalogue.credentials, make=True)
+    assert key_file is not None
+    policy = DtlsPolicy(settings, catalogue, key_file)
+    for note in policy.server.notes:
+        _log.debug("%s", note)
+    for finding in policy.findings:
+        _log.warning("%s", finding)
+    _log.info("the server's certificate: %s", policy.server.source)
+    try:
+        moved = session_files(settings, key_file).regroup(settings.workers)
+    except OSError as error:
+        _log.error("the sessions of before can't be read, devices have to resume them: %s", error.strerror)
+    else:
+        if moved:
+            _log.info("%d sessions were shared out among another number of workers", moved)
+
+
+def _worker_sockets(settings: Settings) -> list[WorkerSockets]:
+    """Bind the listeners, and connect the workers with each other."""
+    count = settings.workers
+    plain: list[socket.socket] = []
+    dtls: list[socket.socket] = []
+    if settings.plain_listener:
+        plain = _bind(settings.coap_bind_address, settings.coap_bind_port, count, "COAP")
+    if settings.dtls_listener:
+        dtls = _bind(settings.coap_dtls_bind_address, settings.coap_dtls_bind_port, count, "COAP_DTLS")
+    relays = [relay_pair() for _ in dtls]
+    return [
+        WorkerSockets(
+            plain=plain[index] if plain else None,
+            dtls=dtls[index] if dtls else None,
+            relay_reading=relays[index][1] if relays else None,
+            relay_writing=tuple(writing for writing, _ in relays),
+        )
+        for index in range(count)
+    ]
+
+
+def _bind(host: str, port: int, count: int, variables: str) -> list[socket.socket]:
     deadline_s = time.monotonic() + BIND_PATIENCE_S
     while True:
         try:
-            return bind_group(host, port, settings.workers)
+            return bind_group(host, port, count)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline_s:
                 time.sleep(0.05)
                 continue
             raise ConfigurationError(
-                f"UDP {host} port {port} can't be bound: {error.strerror}", hint=_bind_cure(error.errno, port)
+                f"UDP {host} port {port} can't be bound: {error.strerror}",
+                hint=_bind_cure(error.errno, port, variables),
             ) from error
 
 
-def _bind_cure(code: int | None, port: int) -> str:
+def _bind_cure(code: int | None, port: int, variables: str) -> str:
     if code == errno.EADDRINUSE:
-        return f"see who holds it with `ss -ulnp 'sport = :{port}'`, or choose another with COAP_BIND_PORT"
+        return f"see who holds it with `ss -ulnp 'sport = :{port}'`, or choose another with {variables}_BIND_PORT"
     if code == errno.EADDRNOTAVAIL:
-        return "set COAP_BIND_ADDRESS to an address of this machine, or to 0.0.0.0"
+        return f"set {variables}_BIND_ADDRESS to an address of this machine, or to 0.0.0.0"
     if code == errno.EACCES:
-        return "choose a port from 1024 on with COAP_BIND_PORT"
-    return "set COAP_BIND_ADDRESS and COAP_BIND_PORT"
+        return f"choose a port from 1024 on with {variables}_BIND_PORT"
+    return f"set {variables}_BIND_ADDRESS and {variables}_BIND_PORT"
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, sockets: list[socket.socket]) -> None:
+    def __init__(self, settings: Settings, sockets: list[WorkerSockets]) -> None:
         self._settings = settings
         self._sockets = sockets
         self._metrics = Metrics()
@@ -163,8 +203,9 @@ class _Supervisor:
         async with asyncio.TaskGroup() as watchers:
             for index in range(len(self._sockets)):
                 watchers.create_task(self._keep_worker(index))
-        for sock in self._sockets:
-            sock.close()
+        for sockets in self._sockets:
+            for sock in sockets.all():
+                sock.close()
         self._log_totals()
         return self._exit_code
 
@@ -204,7 +245,7 @@ class _Supervisor:
     async def _run_worker(self, index: int) -> int:
         """Run a worker's process to its end; gives its exit code."""
         ours, theirs = socket.socketpair()
-        plain = self._sockets[index]
+        sockets = self._sockets[index]
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -214,8 +255,8 @@ class _Supervisor:
                 *("--index", str(index)),
                 *("--workers", str(len(self._sockets))),
                 *("--control-fd", str(theirs.fileno())),
-                *("--plain-fd", str(plain.fileno())),
-                pass_fds=(theirs.fileno(), plain.fileno()),
+                *sockets.descriptors(),
+                pass_fds=(theirs.fileno(), *(sock.fileno() for sock in sockets.all())),
                 env=self._worker_environment(),
             )
         reader, self._controls[index] = await asyncio.open_connection(sock=ours, limit=1 << 20)
@@ -264,8 +305,7 @@ class _Supervisor:
             for *key, value in message["statistics"]:
                 self._figures[index][tuple(key)] = value
         elif "ready" in message:
-            address, port = self._settings.coap_bind_address, self._settings.coap_bind_port
-            _log.info("worker %d listens on %s port %d, UDP", index, address, port)
+            _log.info("worker %d listens on %s", index, " and ".join(_listeners(self._settings)))
 
     def _tell_trim(self, worker: int, batch: int) -> None:
         control = self._controls.get(worker)
@@ -279,6 +319,13 @@ class _Supervisor:
                 totals[labels[1]] += value
         counted = ", ".join(f"{count} x {code}" for code, count in sorted(totals.items()))
         _log.info("stopped; uplinks answered: %s", counted or "none")
+
+
+def _listeners(settings: Settings) -> Iterator[str]:
+    if settings.plain_listener:
+        yield f"{settings.coap_bind_address} port {settings.coap_bind_port}, UDP"
+    if settings.dtls_listener:
+        yield f"{settings.coap_dtls_bind_address} port {settings.coap_dtls_bind_port}, DTLS"
 
 
 def _ending(code: int) -> str:

@@ -14,6 +14,7 @@ the whole gateway.
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -21,9 +22,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from gateway.credentials.keyfile import KeyFile
 from gateway.errors import GatewayError
+from gateway.listeners.batch_socket import peer_host
+from gateway.listeners.dtls import DtlsListener
+from gateway.listeners.dtls_policy import DtlsPolicy
 from gateway.listeners.plain import PlainListener
+from gateway.listeners.session_files import Position, SessionFiles
 from gateway.logs import configure_logging
 from gateway.metrics import Key, Metrics
 from gateway.pipeline import Pipeline
@@ -43,11 +50,32 @@ FIGURES_PER_MESSAGE = 200
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerSockets:
+    """What a worker gets from the supervisor: the sockets of the listeners that it has, and its ends of the relay."""
+
+    plain: socket.socket | None = None
+    dtls: socket.socket | None = None
+    relay_reading: socket.socket | None = None
+    relay_writing: tuple[socket.socket, ...] = ()
+    """The ways to all workers, in the order of their numbers."""
+
+    def descriptors(self) -> list[str]:
+        """As command line arguments of the worker's process."""
+        named = {"--plain-fd": self.plain, "--dtls-fd": self.dtls, "--relay-fd": self.relay_reading}
+        arguments = [text for name, sock in named.items() if sock for text in (name, str(sock.fileno()))]
+        return arguments + [text for sock in self.relay_writing for text in ("--relay-to-fd", str(sock.fileno()))]
+
+    def all(self) -> list[socket.socket]:
+        """All of them."""
+        return [sock for sock in (self.plain, self.dtls, self.relay_reading, *self.relay_writing) if sock]
+
+
 class Worker:
     """Everything that runs in one packet process."""
 
-    def __init__(self, settings: Settings, *, index: int, workers: int, plain_socket: socket.socket | None) -> None:
-        """To be made in a running loop. Raises ConfigurationError where a database can't be used."""
+    def __init__(self, settings: Settings, position: Position, sockets: WorkerSockets) -> None:
+        """To be made in a running loop. Raises ConfigurationError where a database or a credential can't be used."""
         self._settings = settings
         self._metrics = Metrics()
         self._catalogue = Catalogue(settings.gateway_data_dir)
@@ -55,19 +83,49 @@ class Worker:
         self._catalogue_error = ""
         self._told: dict[Key, int] = {}
         self._pipeline = Pipeline(
-            settings, spool_path(settings.gateway_data_dir, index), share=workers, metrics=self._metrics
+            settings,
+            spool_path(settings.gateway_data_dir, position.worker),
+            share=position.workers,
+            metrics=self._metrics,
         )
-        self._listeners = []
-        if plain_socket is not None:
-            self._listeners.append(
-                PlainListener(
-                    plain_socket,
-                    settings,
-                    resolve=self._pipeline.resolve,
-                    endpoints=self._pipeline.endpoints,
-                    metrics=self._metrics,
-                )
-            )
+        self._plain = self._plain_listener(sockets.plain) if sockets.plain is not None else None
+        self._dtls: DtlsListener | None = None
+        self._session_files: SessionFiles | None = None
+        if sockets.dtls is not None:
+            key_file = KeyFile.load(settings.key_file)
+            self._session_files = session_files(settings, key_file)
+            self._dtls = self._dtls_listener(sockets, position, key_file)
+        self._listeners = [listener for listener in (self._plain, self._dtls) if listener is not None]
+
+    def _plain_listener(self, sock: socket.socket) -> PlainListener:
+        return PlainListener(
+            sock,
+            self._settings,
+            resolve=self._pipeline.resolve,
+            endpoints=self._pipeline.endpoints,
+            metrics=self._metrics,
+        )
+
+    def _dtls_listener(self, sockets: WorkerSockets, position: Position, key_file: KeyFile) -> DtlsListener:
+        assert sockets.dtls is not None
+        assert sockets.relay_reading is not None
+        return DtlsListener(
+            sockets.dtls,
+            self._settings,
+            policy=DtlsPolicy(
+                self._settings,
+                self._catalogue,
+                key_file,
+                shard=position.worker,
+                shards=position.workers,
+                host_of=functools.partial(peer_host, sockets.dtls.family),
+            ),
+            relay_ends=(sockets.relay_reading, sockets.relay_writing),
+            position=position,
+            resolve=self._pipeline.resolve,
+            endpoints=self._pipeline.endpoints,
+            metrics=self._metrics,
+        )
 
     async def run(self, control: socket.socket) -> None:
         """Serve until SIGTERM, or until the supervisor is gone."""
@@ -77,6 +135,8 @@ class Worker:
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl+C is the supervisor's to act on
         reader, writer = await asyncio.open_connection(sock=control)
         self._follow_catalogue()
+        if self._dtls is not None and self._session_files is not None:
+            self._dtls.restore_sessions(self._session_files)
         for listener in self._listeners:
             listener.start()
         # What lives from here on is in flux; what was made before need not be looked at again and again.
@@ -88,11 +148,18 @@ class Worker:
             asyncio.create_task(self._every(STATISTICS_S, lambda: self._tell_statistics(writer))),
             asyncio.create_task(self._obey(reader, stop)),
         ]
+        if self._dtls is not None:
+            tasks.append(asyncio.create_task(self._every(STATISTICS_S, self._dtls.look_after_sessions)))
+            if self._settings.tb_transport_ssl_certificate_reload_enabled:
+                interval_s = self._settings.tb_transport_ssl_certificate_reload_check_interval_seconds
+                tasks.append(asyncio.create_task(self._every(interval_s, self._dtls.follow_files)))
         _tell(writer, {"ready": True})
         await stop.wait()
         await self._pipeline.close()
         for listener in self._listeners:
             await listener.close()
+        if self._dtls is not None and self._session_files is not None:
+            self._dtls.save_sessions(self._session_files)
         self._tell_statistics(writer)
         for task in tasks:
             task.cancel()
@@ -109,6 +176,8 @@ class Worker:
             if version == self._catalogue_version:
                 return
             integrations, converters = self._catalogue.snapshot()
+            if self._dtls is not None:
+                self._dtls.follow_catalogue()
         except GatewayError as error:
             if error.message != self._catalogue_error:
                 self._catalogue_error = error.message
@@ -151,27 +220,45 @@ def _tell(writer: asyncio.StreamWriter, message: dict[str, object]) -> None:
         writer.write(json.dumps(message).encode() + b"\n")
 
 
+def session_files(settings: Settings, key_file: KeyFile) -> SessionFiles:
+    """Where sessions are kept over a restart. They are good for the same kind of address and connection ID alone."""
+    family = "IPv6" if ":" in settings.coap_dtls_bind_address else "IPv4"
+    listener = f"{family} {settings.coap_dtls_bind_address}, connection IDs {settings.coap_dtls_connection_id_length}"
+    return SessionFiles(settings.gateway_data_dir, key_file, listener=listener)
+
+
 def main() -> int:
     """Run a worker as the supervisor asked; gives the exit code."""
     parser = argparse.ArgumentParser(prog="gateway.worker")
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
-    parser.add_argument("--plain-fd", type=int)
+    for name in ("--plain-fd", "--dtls-fd", "--relay-fd"):
+        parser.add_argument(name, type=_socket)
+    parser.add_argument("--relay-to-fd", type=_socket, action="append", default=[])
     arguments = parser.parse_args()
     try:
         settings = load_settings(env_file=None)
         configure_logging(settings, f"worker-{arguments.index}")
-        plain = None if arguments.plain_fd is None else socket.socket(fileno=arguments.plain_fd)
-        asyncio.run(_run(settings, arguments, plain))
+        asyncio.run(_run(settings, arguments))
     except GatewayError as error:
         print(f"{error.message}; {error.hint}" if error.hint else error.message, file=sys.stderr)
         return error.exit_code
     return 0
 
 
-async def _run(settings: Settings, arguments: argparse.Namespace, plain: socket.socket | None) -> None:
-    worker = Worker(settings, index=arguments.index, workers=arguments.workers, plain_socket=plain)
+def _socket(descriptor: str) -> socket.socket:
+    return socket.socket(fileno=int(descriptor))
+
+
+async def _run(settings: Settings, arguments: argparse.Namespace) -> None:
+    sockets = WorkerSockets(
+        plain=arguments.plain_fd,
+        dtls=arguments.dtls_fd,
+        relay_reading=arguments.relay_fd,
+        relay_writing=tuple(arguments.relay_to_fd),
+    )
+    worker = Worker(settings, Position(arguments.index, arguments.workers), sockets)
     await worker.run(socket.socket(fileno=arguments.control_fd))
 
 

@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 import typer
 from pydantic_settings import DotEnvSettingsSource
 
 from gateway.cli.converter import compile_for
+from gateway.cli.findings import Finding, Mark
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import print_line
 from gateway.errors import ConfigurationError, GatewayError, UsageError
@@ -30,22 +29,6 @@ TYPO_SIMILARITY = 0.85
 and others have variables of the same prefixes, and those are not meant."""
 
 PREFIXES = ("COAP_", "GATEWAY_", "TB_")
-
-
-class Mark(StrEnum):
-    """How a check ended."""
-
-    OK = "√"
-    WARNING = "~"
-    FAILED = "x"
-
-
-class Finding(NamedTuple):
-    """One line of the report."""
-
-    mark: Mark
-    text: str
-    cure: str = ""
 
 
 def check() -> None:
@@ -75,6 +58,10 @@ def findings() -> Iterator[Finding]:
     running = supervisor_runs(settings.gateway_data_dir)
     yield from check_data_dir(settings.gateway_data_dir, running)
     yield from check_listeners(settings, running)
+    if settings.dtls_listener:
+        from gateway.cli.check_credentials import check_credentials
+
+        yield from check_credentials(settings)
     yield from check_catalogue(settings)
 
 
@@ -128,20 +115,17 @@ def check_data_dir(data_dir: Path, running: bool) -> Iterator[Finding]:
 
 def check_listeners(settings: Settings, running: bool) -> Iterator[Finding]:
     """Whether each listener that is wanted can be had."""
-    if settings.dtls_listener:
-        yield Finding(
-            Mark.FAILED,
-            "the DTLS listener is not in this version",
-            "set COAP_SECURITY_MODE=NO SECURE or COAP_DTLS_ENABLED=false",
-        )
     if settings.plain_listener:
-        yield _check_port(settings.coap_bind_address, settings.coap_bind_port, running)
+        yield _check_port("plain", settings.coap_bind_address, settings.coap_bind_port, "COAP", running)
+    if settings.dtls_listener:
+        address, port = settings.coap_dtls_bind_address, settings.coap_dtls_bind_port
+        yield _check_port("DTLS", address, port, "COAP_DTLS", running)
     if not (settings.plain_listener or settings.dtls_listener):
         yield Finding(Mark.FAILED, "no listener is on: no device can reach the gateway", "set COAP_SERVER_ENABLED=true")
 
 
-def _check_port(address: str, port: int, running: bool) -> Finding:
-    where = f"plain listener, UDP port {port} on {address}"
+def _check_port(kind: str, address: str, port: int, variables: str, running: bool) -> Finding:
+    where = f"{kind} listener, UDP port {port} on {address}"
     if running:
         # Not tried: it is taken, by that gateway.
         return Finding(Mark.OK, f"{where}: running")
@@ -154,7 +138,7 @@ def _check_port(address: str, port: int, running: bool) -> Finding:
         return Finding(
             Mark.FAILED,
             f"{where}: {os.strerror(error.errno or 0)}",
-            "set COAP_BIND_ADDRESS or COAP_BIND_PORT to one that is free, or stop what holds it "
+            f"set {variables}_BIND_ADDRESS or {variables}_BIND_PORT to one that is free, or stop what holds it "
             f"(ss -ulpn 'sport = :{port}')",
         )
     return Finding(Mark.OK, f"{where}: free")

@@ -63,6 +63,9 @@ def show(
         samples = view.history(name, history, kind=kind, start_ms=None, end_ms=None, limit=limit)
     if format is Format.JSON:
         shape = _summary_json(details) | {
+            "customer": details.customer,
+            "group": details.group,
+            "principal": details.principal,
             "attributes": _values_json(details.attributes),
             "telemetry": _values_json(details.telemetry),
         }

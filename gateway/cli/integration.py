@@ -1,5 +1,6 @@
 """`gateway integration`: the ways in for devices."""
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import uuid4
@@ -7,9 +8,10 @@ from uuid import uuid4
 import typer
 
 from gateway.cli.inputs import parse_metadata
-from gateway.cli.output import Format, FormatOption, print_fields, print_json, print_line, print_table
+from gateway.cli.output import Format, FormatOption, print_fields, print_json, print_line, print_note, print_table
 from gateway.integrations.endpoints import check_integration, endpoint_urls
-from gateway.model import IdentityBinding, Integration, JsonValue, SecurityMode
+from gateway.integrations.identity import NONE, needs_identity
+from gateway.model import Integration, JsonValue, Security, SecurityMode
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ ConverterHelp = "Name of its uplink converter"
 SecurityModeHelp = "Which listeners take its uplinks"
 PathPrefixHelp = "Path before /i/ROUTING_KEY, such as api/v2"
 MetadataHelp = "KEY=VALUE that its converter gets with each uplink; may be repeated"
-IdentityBindingHelp = "name: a DTLS client may write only the device that bears its identity's name"
+IdentityBindingHelp = (
+    "Which devices a client may write: none (any), name (the one that bears its identity's name), "
+    "or a pattern such as '{name}-*'"
+)
+RequirePrincipalOption = typer.Option(
+    "--require-principal/--no-require-principal",
+    help="Whether only clients with an identity may write: a pre-shared key or a certificate",
+)
 
 SAMPLE_PAYLOAD = "SN-001,default,temperature,25.7,humidity,69"
 """ThingsBoard's tutorial payload, for the commands that are shown ready-made."""
@@ -42,7 +51,8 @@ def create(
         str | None, typer.Option(help="Last segment of its endpoint", show_default="a new UUID")
     ] = None,
     metadata: Annotated[list[str] | None, typer.Option(help=MetadataHelp)] = None,
-    identity_binding: Annotated[IdentityBinding, typer.Option(help=IdentityBindingHelp)] = IdentityBinding.NONE,
+    identity_binding: Annotated[str, typer.Option(help=IdentityBindingHelp)] = NONE,
+    require_principal: Annotated[bool, RequirePrincipalOption] = False,
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it, but take no uplinks yet")] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -57,6 +67,7 @@ def create(
         path_prefix=path_prefix,
         metadata=parse_metadata(metadata or []),
         identity_binding=identity_binding,
+        require_principal=require_principal,
     )
     check_integration(integration, settings)
     with open_catalogue(settings) as catalogue:
@@ -100,6 +111,7 @@ def show(name: Name, format: FormatOption = Format.TABLE) -> None:
         "path prefix": integration.path_prefix,
         "converter": integration.converter,
         "identity binding": integration.identity_binding,
+        "require principal": _yes_no(integration.require_principal),
         "metadata": ", ".join(f"{key}={value}" for key, value in integration.metadata.items()),
     }
     print_fields(fields | {"endpoint" if n == 0 else f"endpoint {n + 1}": url for n, url in enumerate(urls)})
@@ -115,7 +127,8 @@ def update(
     routing_key: Annotated[str | None, typer.Option(help="Last segment of its endpoint")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help=f"{MetadataHelp}; other keys stay")] = None,
     remove_metadata: Annotated[list[str] | None, typer.Option(help="KEY to drop; may be repeated")] = None,
-    identity_binding: Annotated[IdentityBinding | None, typer.Option(help=IdentityBindingHelp)] = None,
+    identity_binding: Annotated[str | None, typer.Option(help=IdentityBindingHelp)] = None,
+    require_principal: Annotated[bool | None, RequirePrincipalOption] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it takes uplinks")] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -133,6 +146,7 @@ def update(
             path_prefix=_given(path_prefix, old.path_prefix),
             metadata=pairs | parse_metadata(metadata or []),
             identity_binding=_given(identity_binding, old.identity_binding),
+            require_principal=_given(require_principal, old.require_principal),
         )
         check_integration(integration, settings)
         catalogue.update_integration(name, integration)
@@ -174,6 +188,12 @@ def open_catalogue(settings: Settings) -> "Catalogue":
     return Catalogue(settings.gateway_data_dir)
 
 
+def note_dtls_off(settings: Settings) -> None:
+    """Tell who prepares devices for DTLS that none could come in with it."""
+    if not settings.dtls_listener:
+        print_note("hint: the DTLS listener is off; COAP_SECURITY_MODE=MIXED turns it on")
+
+
 def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue]:
     """The shape that scripts rely on."""
     return {
@@ -184,6 +204,8 @@ def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue
         "path_prefix": integration.path_prefix,
         "converter": integration.converter,
         "metadata": dict(integration.metadata),
+        "identity_binding": integration.identity_binding,
+        "require_principal": integration.require_principal,
         "endpoints": endpoint_urls(integration, settings),
     }
 
@@ -199,11 +221,30 @@ def _print_changed(integration: Integration, settings: Settings, format: Format,
         print_line(f"  {url}")
     print_line("Try it:")
     for url in urls:
-        if url.startswith("coaps:"):
-            print_line(f"  coap-client-openssl -m post -u IDENTITY -k KEY -e '{SAMPLE_PAYLOAD}' {url}")
-        else:
-            print_line(f"  coap-client-notls -m post -e '{SAMPLE_PAYLOAD}' {url}")
-            print_line(f"  gateway send {url} --text '{SAMPLE_PAYLOAD}'")
+        if is_dtls(url) or not needs_identity(integration):
+            for command in try_it(url):
+                print_line(f"  {command}")
+    if integration.security_mode is not SecurityMode.NO_SECURE:
+        print_line("A device that has no certificate needs a pre-shared key: gateway psk add IDENTITY")
+
+
+def is_dtls(url: str) -> bool:
+    """Whether an endpoint's URL is one of the DTLS listener."""
+    return url.startswith(f"{Security.DTLS}:")
+
+
+def try_it(url: str, *, identity: str = "IDENTITY", key: str = "KEY") -> list[str]:
+    """Commands that send ThingsBoard's tutorial payload to an endpoint, ready for the shell."""
+    if not is_dtls(url):
+        return [
+            f"coap-client-notls -m post -e '{SAMPLE_PAYLOAD}' {url}",
+            f"gateway send {url} --text '{SAMPLE_PAYLOAD}'",
+        ]
+    who, secret = shlex.quote(identity), shlex.quote(key)
+    return [
+        f"coap-client-openssl -m post -u {who} -k {secret} -e '{SAMPLE_PAYLOAD}' {url}",
+        f"gateway send {url} --psk-identity {who} --psk-key {secret} --text '{SAMPLE_PAYLOAD}'",
+    ]
 
 
 def _given(new: T | None, old: T) -> T:

@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 from gateway import __version__
-from gateway.cli import check, converter, device, integration, send, serve, settings
+from gateway.cli import certs, check, converter, device, integration, psk, send, serve, settings, trust
 from gateway.cli.output import print_error
 from gateway.errors import GatewayError, UsageError
 
@@ -27,6 +27,9 @@ app.command("check")(check.check)
 app.command("settings")(settings.settings)
 app.add_typer(integration.app, name="integration")
 app.add_typer(converter.app, name="converter")
+app.add_typer(psk.app, name="psk")
+app.add_typer(trust.app, name="trust")
+app.add_typer(certs.app, name="certs")
 app.add_typer(device.app, name="device")
 app.command("send")(send.send)
 

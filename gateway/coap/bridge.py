@@ -6,7 +6,6 @@ lanes, so aiocoap's own, which keeps a timer for every message, is switched off.
 """
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,14 +17,14 @@ from aiocoap import interfaces
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers import OptionNumber
 from aiocoap.numbers.constants import Reliable, TransportTuning, Unreliable
-from aiocoap.optiontypes import BlockOption
 from aiocoap.pipe import Pipe
 from aiocoap.tokenmanager import TokenManager
 
 from gateway.coap.blockwise import Block, BodyAssembler, TooLargeError
 from gateway.coap.codec import diagnostic_payload, encode_message, is_well_formed, parse_message
-from gateway.coap.discovery import Link, Path, filtered, link_format, links_to
-from gateway.coap.endpoint import DISCOVERY_PATH, Endpoint, Resolver, Route
+from gateway.coap.discovery import Path
+from gateway.coap.discovery_resource import Discovery
+from gateway.coap.endpoint import DISCOVERY_PATH, Endpoint, PrincipalOf, Resolver, Route
 from gateway.coap.exchanges import Exchanges
 from gateway.coap.requests import request_of
 from gateway.errors import GatewayError
@@ -37,25 +36,20 @@ from gateway.metrics import (
 )
 from gateway.model import Outcome, Security
 
-LINK_FORMAT = 40
-"""Content-Format application/link-format (RFC 6690 §7.4)."""
-
 MAX_UNACKNOWLEDGED = 16384
 """Most peers at a time that owe an acknowledgement of a separate response; to others it goes as a NON."""
 
 MAX_BACKLOG = 8
 """Most separate responses that wait until the peer acknowledges the one before (NSTART, RFC 7252 §4.7)."""
 
-_LARGEST_SIZE_EXPONENT = 6
+MAX_MESSAGE_BYTES = 1152
+"""A message that fits any path (RFC 7252 §4.6)."""
+
 
 _IGNORED = frozenset({OptionNumber.URI_HOST, OptionNumber.URI_PORT})
 _NOT_PART_OF_A_TRANSFER = frozenset(
     {OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OBSERVE, OptionNumber.SIZE1, OptionNumber.NO_RESPONSE}
 )
-
-
-_CACHED_QUERIES = 16
-"""Most answers of discovery that are kept."""
 
 
 class _Peer(interfaces.EndpointAddress):
@@ -187,58 +181,15 @@ class _FutureTicket:
             self.outcome.set_result(outcome)
 
 
-class _Discovery(aiocoap.resource.Resource):
-    """`/.well-known/core`. Blocks are cut here: aiocoap would keep what it cuts, for each peer, for 93 s."""
-
-    def __init__(self, endpoints: Callable[[], Sequence[Path]]) -> None:
-        super().__init__()
-        self._endpoints = endpoints
-        self._paths: Sequence[Path] = ()
-        self._links: list[Link] = []
-        self._bodies: dict[tuple[str, ...], bytes] = {}
-
-    def _body(self, query: tuple[str, ...]) -> bytes:
-        """What a query gets: made once, since every block of it asks for all of it."""
-        paths = self._endpoints()
-        if paths is not self._paths:
-            self._paths, self._links, self._bodies = paths, links_to(paths), {}
-        body = self._bodies.get(query)
-        if body is None:
-            if len(self._bodies) >= _CACHED_QUERIES:
-                self._bodies.clear()
-            body = self._bodies[query] = link_format(filtered(self._links, query)).encode()
-        return body
-
-    async def needs_blockwise_assembly(self, request: aiocoap.Message) -> bool:
-        return False
-
-    async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
-        if request.opt.accept not in (None, LINK_FORMAT):
-            return aiocoap.Message(code=aiocoap.NOT_ACCEPTABLE)
-        return _block_of(self._body(tuple(request.opt.uri_query)), request.opt.block2)
-
-
-def _block_of(body: bytes, asked: BlockOption.BlockwiseTuple | None) -> aiocoap.Message:
-    """The block that was asked for, or the first one; the ETag shows whether blocks are of one body (RFC 7959 §2.4)."""
-    number, _, exponent = asked or (0, False, _LARGEST_SIZE_EXPONENT)
-    start, size = number << (exponent + 4), 1 << (exponent + 4)
-    if exponent > _LARGEST_SIZE_EXPONENT or (number and start >= len(body)):
-        return aiocoap.Message(code=aiocoap.BAD_REQUEST, payload=b"there is no such block")
-    more = start + size < len(body)
-    response = aiocoap.Message(payload=body[start : start + size], content_format=LINK_FORMAT)
-    if number or more:
-        response.opt.etag = hashlib.blake2s(body, digest_size=8).digest()
-        response.opt.block2 = number, more, exponent
-    return response
-
-
 class _Site(aiocoap.resource.Resource):
     """The root of all paths: discovery, and uploads in blocks."""
 
-    def __init__(self, bridge: "Bridge", endpoints: Callable[[], Sequence[Path]]) -> None:
+    def __init__(
+        self, bridge: "Bridge", endpoints: Callable[[], Sequence[Path]], room_of: Callable[[Route], int]
+    ) -> None:
         super().__init__()
         self._bridge = bridge
-        self._discovery = _Discovery(endpoints)
+        self._discovery = Discovery(endpoints, room_of)
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         if tuple(pipe.request.opt.uri_path) == DISCOVERY_PATH:
@@ -282,8 +233,13 @@ class Bridge:
         max_body_bytes: int,
         piggyback_timeout_s: float,
         messages_per_s: int,
+        principal_of: PrincipalOf = lambda route: None,
+        room_of: Callable[[Route], int] = lambda route: MAX_MESSAGE_BYTES,
     ) -> None:
-        """To be made in a running event loop. `endpoints` gives the paths that discovery shows."""
+        """To be made in a running event loop. `endpoints` gives the paths that discovery shows, `room_of` how many
+        bytes a message on a route may have.
+        """
+        self._principal_of = principal_of
         self._security = security
         self._resolve = resolve
         self._metrics = metrics
@@ -297,7 +253,7 @@ class Bridge:
         )()
         logging.getLogger("coap-gateway").setLevel(logging.ERROR)
         self._context = _Context(
-            loop=asyncio.get_running_loop(), serversite=_Site(self, endpoints), loggername="coap-gateway"
+            loop=asyncio.get_running_loop(), serversite=_Site(self, endpoints, room_of), loggername="coap-gateway"
         )
         tokens = TokenManager(self._context)
         self._messages = _Messages(tokens, exchanges, metrics)
@@ -350,7 +306,8 @@ class Bridge:
         block1 = message.opt.block1
         try:
             options = [(int(option.number), option.encode()) for option in message.opt.option_list()]
-            handler = self._resolve(request_of(int(message.code), options, self._security))
+            principal = self._principal_of(message.remote.route)
+            handler = self._resolve(request_of(int(message.code), options, self._security, principal))
             body: bytes | None = message.payload
             if block1 is None and len(message.payload) > self._max_body_bytes:
                 raise TooLargeError(f"the body is larger than {self._max_body_bytes} bytes")

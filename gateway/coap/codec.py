@@ -11,8 +11,8 @@ MAX_TOKEN_BYTES = 8
 MAX_OPTIONS = 256
 """More than any endpoint's path and query take: a datagram has room for 65,000, which would cost 45 ms to read."""
 PAYLOAD_MARKER = b"\xff"
-MAX_DIAGNOSTIC_BYTES = 512
-"""A diagnostic must fit a constrained device's datagram together with everything else."""
+MAX_DIAGNOSTIC_BYTES = 480
+"""A diagnostic must fit together with everything else, also where a record holds no more than 512 bytes (RFC 6066)."""
 
 
 VERSION_ERROR = "version"

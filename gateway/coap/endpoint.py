@@ -27,15 +27,15 @@ from gateway.coap.exchanges import UNANSWERED, ExchangeKey, Exchanges
 from gateway.coap.requests import is_unwanted, request_of, unwanted_responses
 from gateway.errors import GatewayError
 from gateway.metrics import DATAGRAMS_DROPPED_TOTAL, DUPLICATES_TOTAL, Metrics
-from gateway.model import Code, Outcome, Request, Security
+from gateway.model import Code, Outcome, Principal, Request, Security
 
 Route: TypeAlias = bytes
 """Who sent a datagram, and to which of our addresses; opaque here."""
 
 Datagram: TypeAlias = tuple[bytes, Route]
 
-MEMOISED_ROUTES = 4096
-"""Most distinct option sequences that are kept resolved; one per device and endpoint, as a rule."""
+MEMOISED_ROUTES = 16384
+"""Most distinct option sequences that are kept resolved; one per endpoint as a rule, and with sessions one for each."""
 
 MEMOISED_BYTES = 1024
 """Longest option sequence that is kept resolved; with up to 64 KB each they could fill the memory."""
@@ -54,6 +54,9 @@ class Ticket(Protocol):
     def complete(self, outcome: Outcome) -> None:
         """Respond. Only the first call counts."""
 
+
+PrincipalOf: TypeAlias = Callable[[Route], Principal | None]
+"""Who is at the other end of a route, where that is a secured session."""
 
 Handler: TypeAlias = Callable[[bytes, int, Ticket], Outcome | None]
 """Takes a payload, its time of receipt (ms) and its ticket; gives the outcome, or None where the ticket gets it."""
@@ -141,14 +144,19 @@ class Endpoint:
         metrics: Metrics,
         max_body_bytes: int,
         on_output: Callable[[], None],
+        principal_of: PrincipalOf | None = None,
     ) -> None:
-        """`on_output` is called when there is something to send that no `receive` call is about to return."""
+        """`on_output` is called when there is something to send that no `receive` call is about to return.
+
+        With `principal_of`, a route is a session, and what a request resolves to depends on whose it is.
+        """
         self._security = security
         self._resolve = resolve
         self._exchanges = exchanges
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._on_output = on_output
+        self._principal_of = principal_of
         self._slow_lane: SlowLane | None = None
         self._handlers: dict[bytes, tuple[Handler, int]] = {}
         self._pending: set[ExchangeKey] = set()
@@ -185,6 +193,7 @@ class Endpoint:
         younger, older = exchanges.younger, exchanges.older
         handlers = self._handlers
         max_body_bytes = self._max_body_bytes
+        has_sessions = self._principal_of is not None
         pending, outbox, stamp = self._pending, self._outbox, exchanges.stamp
         self._receiving = True
         for data, route in datagrams:
@@ -197,7 +206,8 @@ class Endpoint:
                 marker = data.find(b"\xff", options_start)
                 # An option's value may hold 0xFF too; but what is memoised is a whole sequence of options, and
                 # behind one of those 0xFF can only be the payload marker.
-                entry = handlers.get(data[options_start:marker]) if marker > 0 else None
+                options = data[options_start:marker]
+                entry = handlers.get(route + options if has_sessions else options) if marker > 0 else None
                 if entry is None or not 1 < len(data) - marker <= max_body_bytes:
                     self._examine(data, route, received_ms)
                     continue
@@ -288,7 +298,8 @@ class Endpoint:
         numbers = {number for number, _ in message.options}
         if numbers & {OptionNumber.PROXY_URI, OptionNumber.PROXY_SCHEME}:
             return Outcome(_NOT_PROXYING, "this is no proxy")  # type: ignore[arg-type]
-        request = request_of(message.code, message.options, self._security)
+        principal = self._principal_of(route) if self._principal_of is not None else None
+        request = request_of(message.code, message.options, self._security, principal)
         if self._slow_lane and (numbers & {OptionNumber.BLOCK1, OptionNumber.BLOCK2} or request.path == DISCOVERY_PATH):
             if not self._slow_lane.admit():
                 return Outcome(Code.SERVICE_UNAVAILABLE, "too many block-wise and discovery requests", 1)
@@ -302,7 +313,9 @@ class Endpoint:
         if options_end - options_start <= MEMOISED_BYTES:
             if len(self._handlers) >= MEMOISED_ROUTES:
                 self._handlers.clear()
-            self._handlers[data[options_start:options_end]] = handler, unwanted_responses(message.options)
+            options = data[options_start:options_end]
+            key = route + options if self._principal_of is not None else options
+            self._handlers[key] = handler, unwanted_responses(message.options)
         return handler(message.payload, received_ms, exchange)
 
     def _repeat(self, key: ExchangeKey, route: Route) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.coap.codec import Option, OptionNumber, decode_uint, is_well_formed
 from gateway.errors import BadRequestError
-from gateway.model import Outcome, Request, Security
+from gateway.model import Outcome, Principal, Request, Security
 
 _TEXT_OPTIONS = (
     OptionNumber.URI_PATH,
@@ -14,7 +14,7 @@ _TEXT_OPTIONS = (
 )
 
 
-def request_of(code: int, options: Iterable[Option], security: Security) -> Request:
+def request_of(code: int, options: Iterable[Option], security: Security, principal: Principal | None = None) -> Request:
     """What a request asks for. Raises BadRequestError where a text option is not UTF-8 (RFC 7252 §3.2).
 
     Elective options that are malformed or come once too often are ignored (§5.4.3, §5.4.5).
@@ -37,6 +37,7 @@ def request_of(code: int, options: Iterable[Option], security: Security) -> Requ
         content_format=content_format,
         location_path=tuple(texts[OptionNumber.LOCATION_PATH]),
         location_query=tuple(texts[OptionNumber.LOCATION_QUERY]),
+        principal=principal,
     )
 
 

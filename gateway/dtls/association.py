@@ -1,5 +1,7 @@
 """An established association: a peer, its keys, and what it takes to go on with it."""
 
+from itertools import count
+
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType
 from gateway.dtls.flight import Flight, RecordWriter
 from gateway.dtls.protection import RecordProtection
@@ -11,6 +13,9 @@ NUMBERS_IN_RESERVE = 64
 """Record numbers kept for the end: more than the answer to any one record takes."""
 
 
+_handles = count(1)
+
+
 class Association:
     """A peer with which a handshake was completed.
 
@@ -20,6 +25,7 @@ class Association:
     __slots__ = (
         "address",
         "client_random",
+        "handle",
         "is_client",
         "last_flight",
         "last_seen_s",
@@ -46,6 +52,8 @@ class Association:
         last_seen_s: float,
         client_random: bytes = b"",
     ) -> None:
+        self.handle = next(_handles).to_bytes(8, "big")
+        """What it is called, wherever its peer is: no other association of this process ever has the same."""
         self.address = address
         self.suite = suite
         self.principal = principal

@@ -1,7 +1,7 @@
-"""Handshakes under way: one for each address, with their timers, and bounded in number and in how often they begin."""
+"""Handshakes under way: one for each address, with their timers, and bounded in number."""
 
 import heapq
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from gateway.dtls.config import Config
@@ -28,10 +28,10 @@ class Attempt:
 class Attempts:
     """The handshakes under way of an endpoint."""
 
-    __slots__ = ("_begun", "_begun_in", "_by_address", "_config", "cids", "get", "timers")
+    __slots__ = ("_by_address", "_most", "cids", "get", "timers")
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        self._most = config.max_handshakes
         self._by_address: OrderedDict[bytes, Attempt] = OrderedDict()
         """The one that began first comes first."""
         self.get = self._by_address.get
@@ -40,8 +40,6 @@ class Attempts:
         """The connection IDs that are kept for them."""
         self.timers: list[tuple[float, bytes]] = []
         """Deadlines and addresses, as a heap; those that hold no longer are left in it until their turn comes."""
-        self._begun: Counter[bytes] = Counter()
-        self._begun_in = 0
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -49,20 +47,12 @@ class Attempts:
     def __iter__(self) -> Iterator[Attempt]:
         return iter(self._by_address.values())
 
-    def may_begin(self, address: bytes, now_s: float) -> bool:
-        """Count one more that an address wants to begin; False where it is too many in this second."""
-        if int(now_s) != self._begun_in:
-            self._begun_in = int(now_s)
-            self._begun.clear()
-        self._begun[address] += 1
-        return self._begun[address] <= self._config.handshakes_per_second
-
     def add(self, attempt: Attempt) -> Attempt | None:
         """Take in one, in the place of any with its address. Gives the oldest of all where it must make room."""
         old = self.get(attempt.address)
         if old is not None:
             self.remove(old)
-        oldest = next(iter(self)) if len(self) >= self._config.max_handshakes else None
+        oldest = next(iter(self)) if len(self) >= self._most else None
         if oldest is not None:
             self.remove(oldest)
         self._by_address[attempt.address] = attempt
@@ -80,7 +70,7 @@ class Attempts:
         flight = attempt.handshake.flight
         flight.deadline_s = now_s + flight.timeout_s
         heapq.heappush(self.timers, (flight.deadline_s, attempt.address))
-        if len(self.timers) > 4 * self._config.max_handshakes:
+        if len(self.timers) > 4 * self._most:
             # Most are of handshakes that ended long before their deadline.
             self.timers = [timer for timer in self.timers if self._holds(timer)]
             heapq.heapify(self.timers)

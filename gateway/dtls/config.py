@@ -60,6 +60,10 @@ class PskCredential:
     key: bytes = field(repr=False)
 
 
+def _itself(address: bytes) -> bytes:
+    return address
+
+
 def _no_psk(identity: bytes) -> bytes | None:
     return None
 
@@ -108,8 +112,14 @@ class Config:
     mtu: int = 1024
     """Most bytes of UDP payload in a handshake datagram."""
 
+    shard: int = 0
+    """Which of the `shards` endpoints this is that share a port: our connection IDs tell it (`connection_ids`)."""
+
+    shards: int = 1
+
     max_fragment_length: int = 0
-    """Record size limit that a client asks for (RFC 6066): 512, 1024, 2048 or 4096 bytes; 0: none."""
+    """Record size limit (RFC 6066): 512, 1024, 2048 or 4096 bytes; 0: none. A client asks for it; a server keeps to it
+    in what it sends, and to a client's where that is less."""
 
     require_extended_master_secret: bool = True
     """Refuse peers without RFC 7627."""
@@ -125,7 +135,16 @@ class Config:
     """Most handshakes under way; the oldest goes first."""
 
     handshakes_per_second: int = 20
-    """Most handshakes that one address may begin in a second."""
+    """Most handshakes that one host may begin in a second."""
+
+    lockout_failures: int = 0
+    """Failed handshakes of one host within a minute after which its handshakes are ignored; 0: never."""
+
+    lockout_s: float = 60.0
+    """For how long they are."""
+
+    host_of: Callable[[bytes], bytes] = field(default=_itself, repr=False)
+    """What of an address counts as one host for these limits, such as the address without its port."""
 
     max_message_bytes: int = 16_384
     """Largest handshake message."""

@@ -1,9 +1,9 @@
 """Many peers on one socket: which record belongs to whom, and when what is due."""
 
-import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
+from gateway.dtls.admission import Admission
 from gateway.dtls.alerts import AlertError, DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.associations import Associations
@@ -11,6 +11,7 @@ from gateway.dtls.attempts import Attempt, Attempts
 from gateway.dtls.client import ClientHandshake, Resumption
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
 from gateway.dtls.config import Config
+from gateway.dtls.connection_ids import new_connection_id
 from gateway.dtls.cookie import CookieJar
 from gateway.dtls.events import (
     AddressChanged,
@@ -37,9 +38,6 @@ MAX_CONTENT_BYTES = 1 << 14
 REPETITION_S = 0.1
 """A flight is repeated at a peer's wish no sooner than this after it was sent."""
 
-CID_TRIES = 8
-"""After so many connection IDs that were all in use, their length is too short, and a peer gets none."""
-
 _TLS12_CID = int(ContentType.TLS12_CID)
 _APPLICATION_DATA = int(ContentType.APPLICATION_DATA)
 
@@ -56,6 +54,7 @@ class Endpoint:
         self._cookies = CookieJar()
         self._sessions = SessionCache(config.session_ids)
         self._attempts = Attempts(config)
+        self._admission = Admission(config)
         self._associations = Associations()
         self._outbox: list[tuple[bytes, bytes]] = []
         self._events: deque[Event] = deque()
@@ -63,6 +62,11 @@ class Endpoint:
         """Records and datagrams that were dropped without a word, by reason."""
 
     # -- the interface ---------------------------------------------------------------------------
+
+    def reconfigure(self, config: Config) -> None:
+        """Go by this for handshakes that begin from now on. Length and shard of connection IDs can't change."""
+        self._config = config
+        self._admission.reconfigure(config)
 
     def receive_datagram(self, data: bytes, address: bytes, now_s: float, wall_s: float) -> None:
         """Take a datagram; never raises on what a peer sent."""
@@ -110,7 +114,7 @@ class Endpoint:
                 handshake.prepare_repetition()
                 self._transmit(attempt, now_s)
             elif handshake.failure is not None:
-                self._fail(attempt, handshake.failure)
+                self._fail(attempt, handshake.failure, now_s)
             else:
                 self._attempts.remove(attempt)
                 self._tell_given_up(attempt, "the peer does not answer")
@@ -141,6 +145,11 @@ class Endpoint:
     def associations(self) -> list[Association]:
         """All established associations; the one that was silent for longest comes first."""
         return [*self._associations]
+
+    @property
+    def handshakes_under_way(self) -> int:
+        """How many are begun and not complete."""
+        return len(self._attempts)
 
     def end_idle(self, now_s: float) -> None:
         """End the associations that were silent for too long."""
@@ -229,7 +238,9 @@ class Endpoint:
             if content[0] == AlertLevel.FATAL or content[1] == AlertDescription.CLOSE_NOTIFY:
                 if content[1] == AlertDescription.CLOSE_NOTIFY:
                     self._outbox.append((association.close_notify(), association.address))
-                self._forget(association, f"the peer sent alert {content[1]}")
+                    self._forget(association, "closed by the peer")
+                else:
+                    self._forget(association, f"the peer sent alert {content[1]}")
         elif content_type == ContentType.HANDSHAKE:
             self._repeat_last_flight(association, content)
         return True
@@ -254,7 +265,7 @@ class Endpoint:
         try:
             handshake.receive(record, now_s, wall_s)
         except AlertError as failure:
-            self._fail(attempt, failure)
+            self._fail(attempt, failure, now_s)
             return True
         if handshake.to_send:
             self._transmit(attempt, now_s)
@@ -281,15 +292,17 @@ class Endpoint:
         established = self._associations.at(address)
         if established is not None and is_late(hello, established, now_s):
             return
-        if not self._attempts.may_begin(address, now_s):
-            self.dropped["too many handshakes"] += 1
+        refusal = self._admission.refusal(address, now_s)
+        if refusal:
+            self.dropped[refusal] += 1
             return
         self._begin(record, message, hello, address, now_s, wall_s)
 
     def _begin(
         self, record: Record, message: HandshakeMessage, hello: ClientHello, address: bytes, now_s: float, wall_s: float
     ) -> None:
-        writer = RecordWriter(most_content=MAX_CONTENT_BYTES, first_sequence=record.sequence)
+        most_content = self._config.max_fragment_length or MAX_CONTENT_BYTES
+        writer = RecordWriter(most_content=most_content, first_sequence=record.sequence)
         cid = self._new_cid()
         try:
             handshake = ServerHandshake(
@@ -303,11 +316,10 @@ class Endpoint:
                 wall_s=wall_s,
             )
         except AlertError as failure:
-            self._alert(writer, address, failure.description)
-            self._events.append(HandshakeFailed(address, failure.description, failure.reason))
+            self._refuse(writer, address, failure, now_s)
         except DecodeError as error:
-            self._alert(writer, address, AlertDescription.DECODE_ERROR)
-            self._events.append(HandshakeFailed(address, AlertDescription.DECODE_ERROR, f"ClientHello: {error}"))
+            malformed = AlertError(AlertDescription.DECODE_ERROR, f"ClientHello: {error}")
+            self._refuse(writer, address, malformed, now_s)
         else:
             self._add_attempt(Attempt(address, handshake, cid, hello), now_s)
 
@@ -365,12 +377,16 @@ class Endpoint:
         resumption = handshake.resumption if isinstance(handshake, ClientHandshake) else None
         self._events.append(HandshakeCompleted(association, resumption))
 
-    def _fail(self, attempt: Attempt, failure: AlertError) -> None:
+    def _fail(self, attempt: Attempt, failure: AlertError, now_s: float) -> None:
         """End a handshake with an alert."""
         self._attempts.remove(attempt)
+        self._refuse(attempt.handshake.writer, attempt.address, failure, now_s)
+
+    def _refuse(self, writer: RecordWriter, address: bytes, failure: AlertError, now_s: float) -> None:
         if not isinstance(failure, PeerAlertError):
-            self._alert(attempt.handshake.writer, attempt.address, failure.description)
-        self._events.append(HandshakeFailed(attempt.address, failure.description, failure.reason))
+            self._alert(writer, address, failure.description)
+        self._admission.failed(address, now_s)
+        self._events.append(HandshakeFailed(address, failure.description, failure.reason))
 
     def _tell_given_up(self, attempt: Attempt, reason: str) -> None:
         hint = attempt.handshake.hint
@@ -388,10 +404,9 @@ class Endpoint:
         self._events.append(AssociationClosed(association, reason))
 
     def _new_cid(self) -> bytes:
-        if not self._cid_bytes:
-            return b""
-        for _ in range(CID_TRIES):
-            cid = secrets.token_bytes(self._cid_bytes)
-            if self._associations.by_cid(cid) is None and cid not in self._attempts.cids:
-                return cid
-        return b""
+        return new_connection_id(
+            self._cid_bytes,
+            shard=self._config.shard,
+            shards=self._config.shards,
+            is_taken=lambda cid: self._associations.by_cid(cid) is not None or cid in self._attempts.cids,
+        )

@@ -1,5 +1,6 @@
 """Agreeing on a premaster secret, and signing (RFC 8422, RFC 4279 §2, RFC 5489 §2)."""
 
+import hmac
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
@@ -100,6 +101,11 @@ def psk_premaster(psk: bytes, shared_secret: bytes | None = None) -> bytes:
     """The premaster secret of a PSK suite: zeros in place of a shared secret where there is none."""
     other = bytes(len(psk)) if shared_secret is None else shared_secret
     return len(other).to_bytes(2, "big") + other + len(psk).to_bytes(2, "big") + psk
+
+
+def psk_digest(key: bytes) -> str:
+    """By which it can be told whether an identity still has the key that it had, without keeping the key."""
+    return hmac.digest(key, b"gateway pre-shared key", "sha256")[:16].hex()
 
 
 def psk_name(identity: bytes) -> str:

@@ -25,7 +25,16 @@ from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.handshake import Handshake
 from gateway.dtls.handshake_states import Event, Signal, State
-from gateway.dtls.keyexchange import EphemeralKey, common_scheme, ephemeral_key, psk_name, psk_premaster, sign, verify
+from gateway.dtls.keyexchange import (
+    EphemeralKey,
+    common_scheme,
+    ephemeral_key,
+    psk_digest,
+    psk_name,
+    psk_premaster,
+    sign,
+    verify,
+)
 from gateway.dtls.messages import (
     Certificate,
     CertificateRequest,
@@ -144,7 +153,7 @@ class ServerHandshake(Handshake):
     def _limit_fragments(self, value: bytes) -> None:
         if value not in (b"\1", b"\2", b"\3", b"\4"):
             raise AlertError(AlertDescription.ILLEGAL_PARAMETER, "max_fragment_length is none of 1 to 4")
-        self.writer.most_content = 1 << (8 + value[0])
+        self.writer.most_content = min(self.writer.most_content, 1 << (8 + value[0]))
         self._extensions[ExtensionType.MAX_FRAGMENT_LENGTH] = value
 
     def _choose_suite(self) -> CipherSuite:
@@ -277,8 +286,9 @@ class ServerHandshake(Handshake):
             shared = self._ephemeral.exchange(message.ecdh_point)
         if exchange.is_psk:
             assert message.psk_identity is not None
-            self._derive_master(psk_premaster(self._psk(message.psk_identity), shared))
-            self.principal = Principal("psk", psk_name(message.psk_identity))
+            key = self._psk(message.psk_identity)
+            self._derive_master(psk_premaster(key, shared))
+            self.principal = Principal("psk", psk_name(message.psk_identity), credential=psk_digest(key))
         else:
             assert shared is not None
             self._derive_master(shared)

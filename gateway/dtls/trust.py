@@ -59,6 +59,7 @@ class TrustPolicy:
         self._raw_keys = frozenset(_fingerprint(text) for text in raw_keys)
         self._findings: list[str] = []
         self._anchors: dict[x509.Name, list[CertificateFacts]] = {}
+        self._anchors_by_fingerprint: dict[str, CertificateFacts] = {}
         for certificate in dict.fromkeys(anchors):
             self._add_anchor(certificate)
         self._revocations = RevocationLists(crls, self._anchors)
@@ -71,7 +72,7 @@ class TrustPolicy:
         valid), certificate_revoked, unsupported_certificate (usages, kind or strength of key or signature),
         certificate_unknown (critical extensions, name constraints, bounds, names that can't be printed).
         """
-        return principal_of(self._trusted_leaf(chain, now_s, ExtendedKeyUsageOID.CLIENT_AUTH))
+        return principal_of(*self._trusted_ends(chain, now_s, ExtendedKeyUsageOID.CLIENT_AUTH))
 
     def server_principal(self, chain: Sequence[bytes], now_s: float, *, server_name: str | None) -> Principal:
         """Who a server is. `server_name`: the host name or IP address called; None: any trusted server will do.
@@ -79,10 +80,27 @@ class TrustPolicy:
         Raises AlertError as `client_principal`, and certificate_unknown for a certificate of another name. A pinned one
         must have the name too: a pin says that a certificate is genuine, not which server it is for.
         """
-        leaf = self._trusted_leaf(chain, now_s, ExtendedKeyUsageOID.SERVER_AUTH)
+        leaf, anchor = self._trusted_ends(chain, now_s, ExtendedKeyUsageOID.SERVER_AUTH)
         if server_name is not None:
             check_server_name(leaf, server_name)
-        return principal_of(leaf)
+        return principal_of(leaf, anchor)
+
+    def still_trusts(self, principal: Principal, now_s: float) -> bool:
+        """Whether a principal that some policy let in, by certificate or raw public key, would be let in by this one.
+
+        As far as that can be told without its chain: what vouched for it is still trusted, and neither that nor its own
+        certificate has expired or was revoked by a trusted CA. Intermediate CAs are judged again at its next full
+        handshake, and so is all that was never asked about, such as a usage.
+        """
+        if principal.kind == "rpk":
+            return principal.credential in self._raw_keys
+        if principal.credential not in self._pinned:
+            return False
+        if self._revocations.revokes(principal):
+            return False
+        anchor = self._anchors_by_fingerprint.get(principal.credential)
+        ends_s = [principal.expires_s or 0] + ([int(anchor.not_after_s)] if anchor else [])
+        return self._skip_validity or int(now_s) <= min(ends_s)
 
     def findings(self, now_s: float) -> list[str]:
         """What an operator should know about the trust store, such as a revocation list that has expired."""
@@ -107,8 +125,12 @@ class TrustPolicy:
             return
         self._pinned.add(anchor.fingerprint)
         self._anchors.setdefault(anchor.subject, []).append(anchor)
+        self._anchors_by_fingerprint[anchor.fingerprint] = anchor
 
-    def _trusted_leaf(self, chain: Sequence[bytes], now_s: float, purpose: x509.ObjectIdentifier) -> CertificateFacts:
+    def _trusted_ends(
+        self, chain: Sequence[bytes], now_s: float, purpose: x509.ObjectIdentifier
+    ) -> tuple[CertificateFacts, CertificateFacts]:
+        """The peer's own certificate, and the trusted one at the end of its path, which may be the same."""
         rules = Rules(purpose, None if self._skip_validity else now_s)
         certificates = decode_chain(chain)
         leaf = certificates[0]
@@ -120,7 +142,7 @@ class TrustPolicy:
         # The last one is trusted for its own sake, but a trusted CA may have revoked it all the same.
         for certificate, issuer in zip(path, (*path[1:], None), strict=True):
             self._revocations.check(certificate, issuer)
-        return leaf
+        return leaf, path[-1]
 
     def raw_key_principal(self, key: bytes) -> Principal:
         """Who a peer is that sent a raw public key, a SubjectPublicKeyInfo as DER: its name is its fingerprint.
@@ -134,7 +156,7 @@ class TrustPolicy:
         fingerprint = digest.finalize().hex()
         if fingerprint not in self._raw_keys:
             raise AlertError(AlertDescription.UNKNOWN_CA, f"the raw public key {fingerprint} is not trusted")
-        return Principal("rpk", fingerprint, fingerprint=fingerprint)
+        return Principal("rpk", fingerprint, fingerprint=fingerprint, credential=fingerprint)
 
     @staticmethod
     def public_key(chain: Sequence[bytes]) -> PublicKey:

@@ -15,8 +15,8 @@ MAX_NAMES_LENGTH = 4096
 """Characters in all names of a certificate. They go into sessions and tickets, and a ticket into a ClientHello."""
 
 
-def principal_of(leaf: CertificateFacts) -> Principal:
-    """Who a certificate says that its holder is.
+def principal_of(leaf: CertificateFacts, anchor: CertificateFacts) -> Principal:
+    """Who a certificate says that its holder is; `anchor` is the trusted certificate that vouches for it.
 
     Its name is the CN (the most specific one, which comes last, where there are several), else the first alternative
     name that is a DNS name, a URI or an e-mail address, else its fingerprint. Raises AlertError (certificate_unknown)
@@ -35,7 +35,17 @@ def principal_of(leaf: CertificateFacts) -> Principal:
     for text in texts:
         if not text.isprintable():
             raise AlertError(AlertDescription.CERTIFICATE_UNKNOWN, f"a name that can't be printed: {text!a:.200}")
-    return Principal("x509", name, subject=subject or None, sans=sans, fingerprint=fingerprint, issuer=issuer or None)
+    return Principal(
+        "x509",
+        name,
+        subject=subject or None,
+        sans=sans,
+        fingerprint=fingerprint,
+        issuer=issuer or None,
+        serial=f"{leaf.serial:x}",
+        expires_s=int(leaf.not_after_s),
+        credential=anchor.fingerprint,
+    )
 
 
 def check_server_name(leaf: CertificateFacts, server_name: str) -> None:

@@ -10,6 +10,7 @@ from gateway.dtls.alerts import AlertError
 from gateway.dtls.codes import AlertDescription
 from gateway.dtls.trust_certificates import UNREADABLE, CertificateFacts
 from gateway.dtls.trust_paths import Anchors
+from gateway.model import Principal
 
 
 class RevocationLists:
@@ -32,6 +33,7 @@ class RevocationLists:
                 self._findings.append(f"a revocation list is not used: {error!r:.200}")
             else:
                 self._lists.setdefault(crl.issuer, []).append(revocations)
+        self._by_text = {name.rfc4514_string(): lists for name, lists in self._lists.items()}
 
     def check(self, certificate: CertificateFacts, issuer: CertificateFacts | None) -> None:
         """Raises AlertError (certificate_revoked). `issuer` is None where none but the certificate itself is known."""
@@ -39,6 +41,13 @@ class RevocationLists:
             if revocations.revokes(certificate, issuer):
                 subject, serial = certificate.subject.rfc4514_string(), certificate.serial
                 raise AlertError(AlertDescription.CERTIFICATE_REVOKED, f"{subject!r}, serial number {serial:x}")
+
+    def revokes(self, principal: Principal) -> bool:
+        """Whether a trusted CA has revoked the certificate of a principal that was let in."""
+        if not self._lists or principal.issuer is None or principal.serial is None:
+            return False
+        serial = int(principal.serial, 16)
+        return any(one.revokes_serial(serial) for one in self._by_text.get(principal.issuer, ()))
 
     def findings(self, now_s: float) -> list[str]:
         """What an operator should know about the lists."""
@@ -63,6 +72,10 @@ class _List:
         if certificate.serial not in self._serials:
             return False
         return self._anchored or (issuer is not None and _signed_by(self._crl, issuer))
+
+    def revokes_serial(self, serial: int) -> bool:
+        """Whether a certificate is on it by a trusted CA's word."""
+        return self._anchored and serial in self._serials
 
     def findings(self, now_s: float) -> list[str]:
         name = repr(self._crl.issuer.rfc4514_string())

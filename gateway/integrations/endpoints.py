@@ -3,6 +3,7 @@
 import re
 
 from gateway.errors import UsageError
+from gateway.integrations.identity import check_binding, needs_identity
 from gateway.model import Integration, Security, SecurityMode
 from gateway.settings import Settings
 
@@ -30,8 +31,9 @@ def endpoint_urls(integration: Integration, settings: Settings) -> list[str]:
 
 
 def check_integration(integration: Integration, settings: Settings) -> None:
-    """Refuse what can't be served: raises UsageError for a bad name, routing key or path prefix, and for a
-    security mode that none of the listeners of `settings` carries.
+    """Refuse what can't be served: raises UsageError for a bad name, routing key, path prefix or identity binding,
+    for a security mode that none of the listeners of `settings` carries, and for one under which no device has the
+    identity that is asked for.
     """
     check_name("integration", integration.name)
     _check_routing_key(integration.routing_key)
@@ -40,7 +42,14 @@ def check_integration(integration: Integration, settings: Settings) -> None:
     for key in integration.metadata:
         if not key or not key.isprintable():
             raise UsageError(f"metadata key {key!r} is empty or not printable", hint="write it as KEY=VALUE")
+    check_binding(integration.identity_binding)
     _check_security_mode(integration, settings)
+    if needs_identity(integration) and integration.security_mode is SecurityMode.NO_SECURE:
+        wish = "requires an identity" if integration.require_principal else "has an identity binding"
+        raise UsageError(
+            f"integration {integration.name!r} {wish}, and over plain CoAP no device has one",
+            hint="choose --security-mode DTLS or MIXED, or --identity-binding none and --no-require-principal",
+        )
 
 
 def check_name(noun: str, name: str) -> None:

@@ -35,6 +35,7 @@ Datagram: TypeAlias = tuple[bytes, Route]
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
 _SO_RCVBUFFORCE = 33
+_V4_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class _IoVec(ctypes.Structure):
@@ -117,6 +118,11 @@ class BatchSocket:
         self._out = _Slots(SEND_SLOT_BYTES, name_bytes, name_padded, control_bytes)
         self.send_failures = 0
         """Datagrams that the kernel refused to send; to the peer they are lost, as any datagram may be."""
+
+    @property
+    def route_bytes(self) -> int:
+        """Length of this socket's routes."""
+        return self._in.route_bytes
 
     def fileno(self) -> int:
         """The socket's file descriptor."""
@@ -216,6 +222,14 @@ def _socket_address(family: int, route: Route) -> tuple[str, int] | tuple[str, i
         return socket.inet_ntop(socket.AF_INET, route[4:8]), port
     flow_info, host, scope = struct.unpack_from("=I16sI", route, 4)
     return socket.inet_ntop(socket.AF_INET6, host), port, socket.ntohl(flow_info), scope
+
+
+def peer_host(family: int, route: Route) -> bytes:
+    """What of a peer's address nobody can choose at will: an IPv4 address, or an IPv6 network (/64)."""
+    if family == socket.AF_INET:
+        return route[4:8]
+    address = route[8:24]
+    return address[12:] if address.startswith(_V4_MAPPED) else address[:8]
 
 
 def bind_group(host: str, port: int, count: int) -> list[socket.socket]:

@@ -1,4 +1,4 @@
-"""The catalogue: which integrations and converters there are. `catalogue.db` in the data directory.
+"""The catalogue: which integrations, converters and credentials there are. `catalogue.db` in the data directory.
 
 Short-lived processes (the command line) write it while long-lived ones read it; a reader asks `data_version`
 whether anything changed and takes a new `snapshot`. Every method is one transaction.
@@ -13,39 +13,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.errors import ConfigurationError, NotFoundError, UsageError
-from gateway.model import Converter, IdentityBinding, Integration, Language, SecurityMode
-from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.model import Converter, Integration, Language, SecurityMode
+from gateway.storage.catalogue_file import FILE_NAME, CatalogueFile
+from gateway.storage.credential_store import CredentialStore
+from gateway.storage.database import sqlite_errors
 
-FILE_NAME: Final = "catalogue.db"
-"""The catalogue's file in the data directory."""
-
-_MIGRATIONS: Final = (
-    """
-    CREATE TABLE converters (
-        name     TEXT NOT NULL PRIMARY KEY,
-        language TEXT NOT NULL,
-        source   TEXT NOT NULL
-    ) WITHOUT ROWID;
-
-    CREATE TABLE integrations (
-        name             TEXT NOT NULL PRIMARY KEY,
-        converter        TEXT NOT NULL REFERENCES converters (name) ON UPDATE CASCADE,
-        routing_key      TEXT NOT NULL UNIQUE,
-        enabled          INTEGER NOT NULL,
-        security_mode    TEXT NOT NULL,
-        path_prefix      TEXT NOT NULL,
-        metadata         TEXT NOT NULL,  -- a JSON object of texts
-        identity_binding TEXT NOT NULL,
-        UNIQUE (path_prefix, routing_key)
-    ) WITHOUT ROWID;
-
-    CREATE INDEX integrations_by_converter ON integrations (converter);
-    """,
-)
+__all__ = ["FILE_NAME", "Catalogue"]
 
 _INTEGRATION_COLUMNS: Final = (
-    "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding"
+    "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding, require_principal"
 )
+_INTEGRATION_VALUES: Final = "?, ?, ?, ?, ?, ?, ?, ?, ?"
 
 
 class Catalogue:
@@ -57,23 +35,24 @@ class Catalogue:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE_NAME
-        # A change is acknowledged to a person, and rare: it survives a power failure.
-        self._connection = open_database(self._path, migrations=_MIGRATIONS, synchronous="FULL")
+        self._file = CatalogueFile(data_dir)
+        self._connection = self._file.connection
+        self.credentials = CredentialStore(self._file)
+        """Pre-shared keys, and the certificates and keys that are trusted."""
 
     def snapshot(self) -> tuple[list[Integration], list[Converter]]:
         """All integrations and converters, by name, as they stood at one moment."""
-        with self._reading():
+        with self._file.reading():
             return self._integrations(), self._converters()
 
     def integrations(self) -> list[Integration]:
         """All integrations, by name."""
-        with self._reading():
+        with self._file.reading():
             return self._integrations()
 
     def integration(self, name: str) -> Integration:
         """The integration of that name; raises NotFoundError."""
-        with self._reading():
+        with self._file.reading():
             return self._integration(name)
 
     def add_integration(self, integration: Integration) -> None:
@@ -82,10 +61,10 @@ class Catalogue:
         Raises UsageError for a name, path or routing key that is taken, NotFoundError for a converter that
         does not exist.
         """
-        with self._writing():
+        with self._file.writing():
             self._refuse_conflict(integration, but=None)
             self._connection.execute(
-                f"INSERT INTO integrations ({_INTEGRATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO integrations ({_INTEGRATION_COLUMNS}) VALUES ({_INTEGRATION_VALUES})",
                 _to_row(integration),
             )
 
@@ -95,33 +74,33 @@ class Catalogue:
         Raises NotFoundError for `name` and for the converter, UsageError for a name, path or routing key that
         another one has.
         """
-        with self._writing():
+        with self._file.writing():
             self._integration(name)
             self._refuse_conflict(integration, but=name)
             self._connection.execute(
-                f"UPDATE integrations SET ({_INTEGRATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?) WHERE name = ?",
+                f"UPDATE integrations SET ({_INTEGRATION_COLUMNS}) = ({_INTEGRATION_VALUES}) WHERE name = ?",
                 (*_to_row(integration), name),
             )
 
     def remove_integration(self, name: str) -> None:
         """Forget an integration; raises NotFoundError."""
-        with self._writing():
+        with self._file.writing():
             self._integration(name)
             self._connection.execute("DELETE FROM integrations WHERE name = ?", (name,))
 
     def converters(self) -> list[Converter]:
         """All converters, by name."""
-        with self._reading():
+        with self._file.reading():
             return self._converters()
 
     def converter(self, name: str) -> Converter:
         """The converter of that name; raises NotFoundError."""
-        with self._reading():
+        with self._file.reading():
             return self._converter(name)
 
     def add_converter(self, converter: Converter) -> None:
         """Keep a new converter; raises UsageError for a name that is taken."""
-        with self._writing():
+        with self._file.writing():
             self._refuse_converter_name(converter.name)
             self._connection.execute(
                 "INSERT INTO converters (name, language, source) VALUES (?, ?, ?)",
@@ -133,7 +112,7 @@ class Catalogue:
 
         Raises NotFoundError for `name`, UsageError for a new name that is taken.
         """
-        with self._writing():
+        with self._file.writing():
             self._converter(name)
             if converter.name != name:
                 self._refuse_converter_name(converter.name)
@@ -144,9 +123,9 @@ class Catalogue:
 
     def remove_converter(self, name: str) -> None:
         """Forget a converter; raises NotFoundError, and UsageError while integrations use it."""
-        with self._writing():
+        with self._file.writing():
             self._converter(name)
-            users = self._names("SELECT name FROM integrations WHERE converter = ? ORDER BY name", name)
+            users = self._file.names("SELECT name FROM integrations WHERE converter = ? ORDER BY name", name)
             if users:
                 raise UsageError(
                     f"converter {name} is used by {_listed('integration', users)}",
@@ -157,13 +136,13 @@ class Catalogue:
 
     def data_version(self) -> int:
         """A number that is another one once another connection has committed a change to the catalogue."""
-        with sqlite_errors(self._path):
+        with sqlite_errors(self._file.path):
             ((version,),) = self._connection.execute("PRAGMA data_version").fetchall()
         return int(version)
 
     def close(self) -> None:
         """Close the file. Nothing may be called afterwards."""
-        with sqlite_errors(self._path):
+        with sqlite_errors(self._file.path):
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -176,16 +155,6 @@ class Catalogue:
 
     # -- inside a transaction ----------------------------------------------------------------------
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with sqlite_errors(self._path), transaction(self._connection, write=False):
-            yield
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with sqlite_errors(self._path), transaction(self._connection):
-            yield
-
     def _integrations(self) -> list[Integration]:
         rows = self._connection.execute(f"SELECT {_INTEGRATION_COLUMNS} FROM integrations ORDER BY name")
         return [_from_row(row) for row in rows.fetchall()]
@@ -195,7 +164,7 @@ class Catalogue:
             f"SELECT {_INTEGRATION_COLUMNS} FROM integrations WHERE name = ?", (name,)
         ).fetchall()
         if not rows:
-            there = self._names("SELECT name FROM integrations ORDER BY name")
+            there = self._file.names("SELECT name FROM integrations ORDER BY name")
             raise _not_found("integration", name, there)
         return _from_row(rows[0])
 
@@ -208,16 +177,13 @@ class Catalogue:
             "SELECT name, language, source FROM converters WHERE name = ?", (name,)
         ).fetchall()
         if not rows:
-            there = self._names("SELECT name FROM converters ORDER BY name")
+            there = self._file.names("SELECT name FROM converters ORDER BY name")
             raise _not_found("converter", name, there)
         ((name, language, source),) = rows
         return _converter(name, language, source)
 
-    def _names(self, query: str, *parameters: str | None) -> list[str]:
-        return [name for (name,) in self._connection.execute(query, parameters).fetchall()]
-
     def _refuse_converter_name(self, name: str) -> None:
-        if self._names("SELECT name FROM converters WHERE name = ?", name):
+        if self._file.names("SELECT name FROM converters WHERE name = ?", name):
             raise UsageError(
                 f"a converter named {name} exists already",
                 hint=f"choose another name, or delete it first (gateway converter delete {name})",
@@ -226,13 +192,15 @@ class Catalogue:
     def _refuse_conflict(self, integration: Integration, *, but: str | None) -> None:
         """What the schema would refuse too, in words; `but` is the integration that is being replaced."""
         self._converter(integration.converter)
-        if integration.name != but and self._names("SELECT name FROM integrations WHERE name = ?", integration.name):
+        if integration.name != but and self._file.names(
+            "SELECT name FROM integrations WHERE name = ?", integration.name
+        ):
             raise UsageError(
                 f"an integration named {integration.name} exists already",
                 hint=f"choose another name, or change that one (gateway integration update {integration.name} …)",
             )
         # A routing key is unique by itself, so the path of prefix and routing key is unique too.
-        others = self._names(
+        others = self._file.names(
             "SELECT name FROM integrations WHERE routing_key = ? AND name IS NOT ?",
             integration.routing_key,
             but,
@@ -253,12 +221,13 @@ def _to_row(integration: Integration) -> tuple[str | bool, ...]:
         integration.security_mode.value,
         integration.path_prefix,
         json.dumps(dict(integration.metadata), ensure_ascii=False),
-        integration.identity_binding.value,
+        integration.identity_binding,
+        integration.require_principal,
     )
 
 
 def _from_row(row: sqlite3.Row) -> Integration:
-    name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding = row
+    name, converter, routing_key, enabled, security_mode, path_prefix, metadata, binding, require_principal = row
     with _known_values(f"integration {name}"):
         return Integration(
             name=name,
@@ -268,7 +237,8 @@ def _from_row(row: sqlite3.Row) -> Integration:
             security_mode=SecurityMode(security_mode),
             path_prefix=path_prefix,
             metadata=json.loads(metadata),
-            identity_binding=IdentityBinding(identity_binding),
+            identity_binding=binding,
+            require_principal=bool(require_principal),
         )
 
 

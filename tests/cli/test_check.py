@@ -146,19 +146,6 @@ def test_a_lock_file_that_nobody_holds_is_no_running_gateway(cli: Cli, port: int
     assert ": free" in cli.ok("check").out
 
 
-@pytest.mark.parametrize(
-    "variables", [{"COAP_DTLS_ENABLED": "true"}, {"COAP_SECURITY_MODE": "MIXED"}, {"COAP_SECURITY_MODE": "DTLS"}]
-)
-def test_dtls_is_not_in_this_version_and_check_says_how_to_do_without(
-    cli: Cli, port: int, variables: dict[str, str]
-) -> None:
-    cli.set(**variables)
-    result = cli("check")
-    assert result.code == 78
-    assert failures(result.out) == ["x the DTLS listener is not in this version"]
-    assert "set COAP_SECURITY_MODE=NO SECURE or COAP_DTLS_ENABLED=false" in result.out
-
-
 def test_without_any_listener_it_fails(cli: Cli) -> None:
     cli.set(COAP_SERVER_ENABLED="false")
     result = cli("check")

@@ -55,6 +55,9 @@ def test_show_prints_the_shape_that_scripts_rely_on(thermometer: Cli) -> None:
         "type": "default",
         "first_seen_ts": 1_000,
         "last_seen_ts": 2_000,
+        "customer": "C",
+        "group": None,
+        "principal": None,
         "attributes": {"model": {"ts": 1_000, "value": "A"}},
         "telemetry": {
             "t": {"ts": 1_900, "value": 25.7},

@@ -14,6 +14,8 @@ KEYS = [
     "path_prefix",
     "converter",
     "metadata",
+    "identity_binding",
+    "require_principal",
     "endpoints",
 ]
 
@@ -32,6 +34,8 @@ def test_create_prints_the_shape_that_show_prints(cli: Cli) -> None:
         "path_prefix": "",
         "converter": "tutorial",
         "metadata": {},
+        "identity_binding": "none",
+        "require_principal": False,
         "endpoints": [f"coap://127.0.0.1/i/{key}"],
     }
     assert cli.ok("integration", "show", "meters", "--format", "json").json == created
@@ -42,7 +46,7 @@ def test_every_option_of_create_is_kept(cli: Cli) -> None:
     cli.set(COAP_DTLS_ENABLED="true", COAP_BIND_PORT="5700", GATEWAY_BASE_URL="coap://g.example.com")
     options = ["--converter", cli.converter(), "--security-mode", "mixed", "--path-prefix", "api/v2"]
     options += ["--routing-key", "k-1", "--metadata", "site=Berlin", "--metadata", "q=a=b"]
-    options += ["--identity-binding", "name", "--disabled"]
+    options += ["--identity-binding", "{name}-*", "--require-principal", "--disabled"]
     assert cli.ok("integration", "create", "Zähler Süd", *options, "--format", "json").json == {
         "name": "Zähler Süd",
         "enabled": False,
@@ -51,12 +55,15 @@ def test_every_option_of_create_is_kept(cli: Cli) -> None:
         "path_prefix": "api/v2",
         "converter": "tutorial",
         "metadata": {"site": "Berlin", "q": "a=b"},
+        "identity_binding": "{name}-*",
+        "require_principal": True,
         "endpoints": ["coap://g.example.com:5700/api/v2/i/k-1", "coaps://g.example.com/api/v2/i/k-1"],
     }
     shown = cli.ok("integration", "show", "Zähler Süd").out.splitlines()
-    assert "identity binding  name" in shown
-    assert "metadata          site=Berlin, q=a=b" in shown
-    assert "endpoint 2        coaps://g.example.com/api/v2/i/k-1" in shown
+    assert "identity binding   {name}-*" in shown
+    assert "require principal  yes" in shown
+    assert "metadata           site=Berlin, q=a=b" in shown
+    assert "endpoint 2         coaps://g.example.com/api/v2/i/k-1" in shown
 
 
 def test_create_shows_a_person_the_url_and_commands_to_try_it(cli: Cli) -> None:
@@ -69,6 +76,34 @@ def test_create_shows_a_person_the_url_and_commands_to_try_it(cli: Cli) -> None:
         "  coap-client-notls -m post -e 'SN-001,default,temperature,25.7,humidity,69' coap://127.0.0.1/i/k",
         "  gateway send coap://127.0.0.1/i/k --text 'SN-001,default,temperature,25.7,humidity,69'",
     ]
+
+
+TEXT = "'SN-001,default,temperature,25.7,humidity,69'"
+PLAIN_COMMANDS = [
+    f"  coap-client-notls -m post -e {TEXT} coap://127.0.0.1/i/k",
+    f"  gateway send coap://127.0.0.1/i/k --text {TEXT}",
+]
+DTLS_COMMANDS = [
+    f"  coap-client-openssl -m post -u IDENTITY -k KEY -e {TEXT} coaps://127.0.0.1/i/k",
+    f"  gateway send coaps://127.0.0.1/i/k --psk-identity IDENTITY --psk-key KEY --text {TEXT}",
+    "A device that has no certificate needs a pre-shared key: gateway psk add IDENTITY",
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "commands"),
+    [
+        (["--security-mode", "DTLS"], DTLS_COMMANDS),
+        (["--security-mode", "MIXED"], [*PLAIN_COMMANDS, *DTLS_COMMANDS]),
+        (["--security-mode", "MIXED", "--require-principal"], DTLS_COMMANDS),
+        (["--security-mode", "MIXED", "--identity-binding", "name"], DTLS_COMMANDS),
+    ],
+)
+def test_the_commands_to_try_it_are_those_that_it_takes(cli: Cli, options: list[str], commands: list[str]) -> None:
+    cli.set(COAP_DTLS_ENABLED="true")
+    cli.converter()
+    out = cli.ok("integration", "create", "m", "--converter", "tutorial", "--routing-key", "k", *options).out
+    assert out.partition("Try it:\n")[2].splitlines() == commands
 
 
 def test_create_without_its_converter_is_exit_1_and_names_those_there_are(cli: Cli) -> None:
@@ -90,6 +125,9 @@ def test_create_without_its_converter_is_exit_1_and_names_those_there_are(cli: C
         ["m", "--converter", "tutorial", "--metadata", "site"],
         ["m", "--converter", "tutorial", "--security-mode", "DTLS"],
         ["m", "--converter", "tutorial", "--security-mode", "MIXED"],
+        ["m", "--converter", "tutorial", "--identity-binding", "cn"],
+        ["m", "--converter", "tutorial", "--identity-binding", "name"],
+        ["m", "--converter", "tutorial", "--require-principal"],
     ],
 )
 def test_create_refuses_what_can_not_be_served_and_keeps_nothing(cli: Cli, arguments: list[str]) -> None:
@@ -147,16 +185,21 @@ def test_update_gives_it_another_converter_key_mode_and_binding(cli: Cli) -> Non
     cli.ok("integration", "create", "m", "--converter", "one")
     updated = cli.ok(
         *("integration", "update", "m", "--converter", "two", "--routing-key", "l"),
-        *("--security-mode", "DTLS", "--identity-binding", "name", "--format", "json"),
+        *("--security-mode", "DTLS", "--identity-binding", "name", "--require-principal", "--format", "json"),
     ).json
     assert (updated["converter"], updated["endpoints"]) == ("two", ["coaps://127.0.0.1/i/l"])
-    assert "identity binding  name" in cli.ok("integration", "show", "m").out
+    assert (updated["identity_binding"], updated["require_principal"]) == ("name", True)
+    assert cli.ok("integration", "update", "m", "--format", "json").json == updated
+    options = ["--identity-binding", "none", "--no-require-principal", "--security-mode", "NO SECURE"]
+    updated = cli.ok("integration", "update", "m", *options, "--format", "json").json
+    assert (updated["identity_binding"], updated["require_principal"]) == ("none", False)
 
 
 def test_update_refuses_what_create_refuses(cli: Cli) -> None:
     cli.converter()
     created = cli.ok("integration", "create", "m", "--converter", "tutorial", "--format", "json").json
-    for arguments in (["--name", " m"], ["--routing-key", ".."], ["--security-mode", "DTLS"]):
+    wrong = ["--name", " m"], ["--routing-key", ".."], ["--security-mode", "DTLS"], ["--identity-binding", "name"]
+    for arguments in wrong:
         assert cli("integration", "update", "m", *arguments).code == 2
     assert cli("integration", "update", "m", "--converter", "other").code == 1
     assert cli("integration", "update", "nobody").code == 1

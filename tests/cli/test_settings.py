@@ -38,7 +38,7 @@ def test_secrets_are_masked_whatever_they_are(cli: Cli) -> None:
     cli.set(COAP_DTLS_KEY_STORE_PASSWORD="hunter2")
     as_json = cli.ok("settings", "--format", "json")
     secrets = {row["name"]: row["value"] for row in as_json.json if "PASSWORD" in row["name"]}
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     assert set(secrets.values()) == {"******"}
     table = cli.ok("settings")
     for result in (as_json, table):

@@ -112,7 +112,7 @@ def test_close_notify_is_answered_and_ends_the_association() -> None:
     client = established()
     client.alert(AlertDescription.CLOSE_NOTIFY, AlertLevel.WARNING, epoch=1)
     assert client.warnings == [AlertDescription.CLOSE_NOTIFY]
-    assert [event.reason for event in closed(client)] == ["the peer sent alert 0"]
+    assert [event.reason for event in closed(client)] == ["closed by the peer"]
     assert not client.endpoint.associations()
 
 

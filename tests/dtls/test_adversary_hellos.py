@@ -169,7 +169,7 @@ def test_there_is_no_state_and_no_larger_answer_before_a_valid_cookie() -> None:
     endpoint = client.endpoint
     assert endpoint.next_timeout() is None
     assert not endpoint._attempts
-    assert not endpoint._attempts._begun
+    assert not endpoint._admission._begun
     assert not endpoint._attempts.timers
     assert not endpoint._attempts.cids
 

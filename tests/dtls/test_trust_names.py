@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 from gateway.dtls.alerts import AlertError
 from gateway.dtls.codes import AlertDescription
 from gateway.model import Principal
-from tests.dtls.certificates import NOW_S, Issued, authority, bare, common_name, device, server
+from tests.dtls.certificates import NOW_S, YEAR_S, Issued, authority, bare, common_name, device, server
 from tests.dtls.verdicts import client_alert, client_name, server_alert, trusting
 
 UNKNOWN = AlertDescription.CERTIFICATE_UNKNOWN
@@ -48,6 +48,8 @@ def test_the_principal_has_all_that_the_certificate_says_of_its_holder(ca: Issue
         sans=("sensor.example", "urn:dev:ops:32473-7", "sensor@example.com", "2001:db8::7"),
         fingerprint=sensor.fingerprint,
         issuer="CN=Test CA\\, Inc.",
+        serial=f"{sensor.certificate.serial_number:x}",
+        expires_s=int(NOW_S + YEAR_S),
     )
 
 

@@ -37,18 +37,21 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 class Gateway:
-    """A gateway on a data directory and a port of its own."""
+    """A gateway on a data directory and ports of its own."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.port = free_port()
+        self.dtls_port = free_port()
         known = ("COAP_", "TB_", "GATEWAY_")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(known)},
             "GATEWAY_DATA_DIR": str(self.data_dir),
             "COAP_BIND_ADDRESS": "127.0.0.1",
             "COAP_BIND_PORT": str(self.port),
+            "COAP_DTLS_BIND_ADDRESS": "127.0.0.1",
+            "COAP_DTLS_BIND_PORT": str(self.dtls_port),
             "GATEWAY_WORKERS": "1",
             **settings,
         }

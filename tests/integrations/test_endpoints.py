@@ -125,3 +125,25 @@ def test_the_cure_is_the_security_mode_setting_where_that_decides() -> None:
 )
 def test_plain_can_be_chosen_only_where_its_listener_is_on(values: Mapping[str, Any], cure: str) -> None:
     assert cure in refusal(PLAIN, **values).hint
+
+
+@pytest.mark.parametrize("changes", [{"identity_binding": "name"}, {"identity_binding": "{name}-*"}])
+@pytest.mark.parametrize("required", [False, True])
+def test_an_identity_can_be_asked_for_only_over_dtls(changes: Mapping[str, Any], required: bool) -> None:
+    integration = replace(PLAIN, require_principal=required, **changes)
+    error = refusal(integration, coap_dtls_enabled=True)
+    assert "over plain CoAP no device has one" in error.message
+    assert "--security-mode DTLS or MIXED" in error.hint
+    for mode in (SecurityMode.DTLS, SecurityMode.MIXED):
+        check_integration(replace(integration, security_mode=mode), settings(coap_dtls_enabled=True))
+
+
+def test_a_principal_can_be_required_without_a_binding() -> None:
+    integration = replace(PLAIN, require_principal=True)
+    assert "requires an identity" in refusal(integration, coap_dtls_enabled=True).message
+    check_integration(replace(integration, security_mode=SecurityMode.MIXED), settings(coap_dtls_enabled=True))
+
+
+def test_an_identity_binding_that_is_none_is_refused() -> None:
+    integration = replace(PLAIN, security_mode=SecurityMode.DTLS, identity_binding="cn")
+    assert "identity binding 'cn'" in refusal(integration, coap_dtls_enabled=True).message

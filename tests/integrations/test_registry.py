@@ -64,13 +64,14 @@ def test_a_resource_on_the_way_to_an_endpoint_is_4_05(path: str, method: Code) -
 @pytest.mark.parametrize(
     ("path", "security", "words"),
     [
-        ("i/one", Security.DTLS, ["NO SECURE", "coap://"]),
-        ("i/three", Security.PLAIN, ["DTLS", "coaps://"]),
+        ("i/one", Security.DTLS, ["is NO SECURE", "use coap://"]),
+        ("i/three", Security.PLAIN, ["is DTLS", "use coaps://"]),
     ],
 )
 def test_the_wrong_listener_is_4_00_and_names_mode_and_scheme(path: str, security: Security, words: list[str]) -> None:
     error = refusal(ask(path, security=security))
     assert isinstance(error, BadRequestError)
+    assert error.outcome.code.dotted == "4.00"
     assert all(word in error.message for word in words)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UsageError
-from gateway.model import Converter, IdentityBinding, Integration, Language, SecurityMode
+from gateway.model import Converter, Integration, Language, SecurityMode
 from gateway.storage.catalogue import FILE_NAME, Catalogue
+from gateway.storage.catalogue_file import MIGRATIONS
+from gateway.storage.database import open_database
 from tests.storage.processes import CONTEXT, WAIT_S, process
 
 TUTORIAL = Converter("tutorial", Language.JAVASCRIPT, "return JSON.parse(decodeToString(payload));")
@@ -33,7 +35,8 @@ def test_everything_of_an_integration_comes_back_after_a_restart(tmp_path: Path)
         security_mode=SecurityMode.MIXED,
         path_prefix="api/v2",
         metadata={"site": "Bärlin", "floor": "", 'quote"': "\\n\n"},
-        identity_binding=IdentityBinding.NAME,
+        identity_binding="{name}/*",
+        require_principal=True,
     )
     with Catalogue(tmp_path) as catalogue:
         catalogue.add_converter(TUTORIAL)
@@ -42,6 +45,23 @@ def test_everything_of_an_integration_comes_back_after_a_restart(tmp_path: Path)
         assert catalogue.integration("Zähler") == integration
         assert catalogue.converter("tutorial") == TUTORIAL
         assert catalogue.snapshot() == ([integration], [TUTORIAL])
+
+
+def test_a_catalogue_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / FILE_NAME, migrations=MIGRATIONS[:1])) as connection:
+        connection.execute("INSERT INTO converters VALUES ('tutorial', 'javascript', ?)", (TUTORIAL.source,))
+        connection.execute(
+            "INSERT INTO integrations VALUES ('meters', 'tutorial', 'key-1', 1, 'MIXED', 'api', ?, 'name')",
+            ('{"site": "B"}',),
+        )
+    meters = replace(
+        METERS, security_mode=SecurityMode.MIXED, path_prefix="api", metadata={"site": "B"}, identity_binding="name"
+    )
+    for _ in range(2):
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.snapshot() == ([meters], [TUTORIAL])
+            assert not catalogue.credentials.has_psks()
+            assert catalogue.credentials.trusted() == []
 
 
 def test_lists_are_ordered_by_name(catalogue: Catalogue) -> None:

@@ -1,0 +1,242 @@
+"""`gateway certs`: an authority, a server and clients, made into one folder."""
+
+import shlex
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import certs_inspect
+from gateway.cli.integration import SAMPLE_PAYLOAD
+from gateway.cli.output import print_line, print_note
+from gateway.credentials.choices import DAYS_MAX, KeyType
+from gateway.errors import UsageError
+from gateway.model import Security
+from gateway.settings import load_settings
+
+if TYPE_CHECKING:
+    from gateway.credentials.folder import CertificateFolder, Issued
+
+AUTHORITY_DAYS = 3650
+"""Validity of an authority, in days."""
+
+LEAF_DAYS = 825
+"""Validity of a server's or a client's certificate, in days: two years and three months, as browsers' rules had it."""
+
+CRL_DAYS = 365
+"""Days after which a revocation list should have been followed by another. It counts beyond."""
+
+SOON_DAYS = 30
+"""A certificate that ends in less gets a note."""
+
+app = typer.Typer(help="Certificates: make, look at, check and revoke them.", no_args_is_help=True)
+app.command("inspect")(certs_inspect.inspect)
+app.command("verify")(certs_inspect.verify)
+
+Folder = Annotated[Path, typer.Option(help="Folder of the authority and of what it issues")]
+Days = Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="Validity, in days from now")]
+Kind = Annotated[
+    KeyType | None, typer.Option(help="Kind of key  [default: p256]", case_sensitive=False, show_default=False)
+]
+Renew = Annotated[bool, typer.Option("--renew", help="Make certificate and key anew, whatever is there")]
+
+
+@app.command()
+def authority(
+    name: Annotated[
+        str | None, typer.Option(help="What it is called  [default: gateway development CA]", show_default=False)
+    ] = None,
+    folder: Folder = Path("certs"),
+    days: Days = AUTHORITY_DAYS,
+    key_type: Kind = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Give it new dates; its key and its name stay")] = False,
+) -> None:
+    """Make an authority (CA), which vouches for the server and the devices."""
+    from gateway.credentials.folder import Options
+
+    with _open(folder) as there:
+        issued = there.authority(Options(days, key_type, renew), name)
+        _print_issued(issued, "authority")
+    print_line()
+    print_line(f"On the server (COAP_DTLS_TRUST_STORE) and on every device: {issued.certificate_file}")
+    print_line(
+        f"Nowhere else than here: {issued.key_file}. Whoever has it can pass for any device, and for the server."
+    )
+    print_line(f"Next: gateway certs server{_folder_option(folder)}")
+
+
+@app.command()
+def server(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Host names and IP addresses that devices call  "
+            "[default: those it has; at first localhost, 127.0.0.1, ::1 and this host's name]",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Folder = Path("certs"),
+    days: Days = LEAF_DAYS,
+    key_type: Kind = None,
+    renew: Renew = False,
+    encrypt_key: Annotated[
+        bool, typer.Option("--encrypt-key", help="Encrypt the key's file with COAP_DTLS_PEM_KEY_PASSWORD")
+    ] = False,
+) -> None:
+    """Make the server's certificate: as PEM files, as a JKS and as a PKCS#12 keystore.
+
+    Names, alias and passwords are those of the settings, which are ThingsBoard's.
+    """
+    from gateway.credentials.folder import Options
+    from gateway.credentials.server_keystores import jks_available, write_keystores
+
+    settings = load_settings()
+    with _open(folder) as there:
+        _ensure_authority(there)
+        issued = there.server(names or (), _default_names(), Options(days, key_type, renew, encrypt_key))
+        _print_issued(issued, "server")
+        stores = list(write_keystores(issued, settings))
+    for file, change in stores:
+        print_line(f"{change:<8} {file}")
+    if not jks_available():
+        print_note("note: no JKS keystore is written, for pyjks is not installed: pip install pyjks")
+    _print_server_use(there, issued, stores[0][0])
+
+
+@app.command()
+def client(
+    name: Annotated[str, typer.Argument(help="The device's name; becomes the CN and part of the files' names")],
+    san: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name: host, IP address, URI or e-mail; may be repeated", show_default=False),
+    ] = None,
+    folder: Folder = Path("certs"),
+    days: Days = LEAF_DAYS,
+    key_type: Kind = None,
+    renew: Renew = False,
+) -> None:
+    """Make a device's certificate."""
+    from gateway.credentials.folder import Options, check_client_name
+
+    check_client_name(name)
+    settings = load_settings()
+    with _open(folder) as there:
+        _ensure_authority(there)
+        issued = there.client(name, san or (), Options(days, key_type, renew))
+        _print_issued(issued, "client")
+    certificate, key, ca = (_quoted(file) for file in (issued.certificate_file, issued.key_file, there.authority_file))
+    url = f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY"
+    print_line()
+    print_line(f"On the device: {issued.certificate_file}, {issued.key_file} and {there.authority_file}")
+    print_line(f"On the server (COAP_DTLS_TRUST_STORE): {there.authority_file}")
+    print_line("Send as this device (gateway integration show NAME prints the URL):")
+    print_line(f"  coap-client-openssl -m post -c {certificate} -j {key} -R {ca} -e '{SAMPLE_PAYLOAD}' {url}")
+    print_line(f"  gateway send {url} --cert {certificate} --key {key} --ca {ca} --text '{SAMPLE_PAYLOAD}'")
+
+
+@app.command()
+def revoke(
+    what: Annotated[str, typer.Argument(help="A client's name, or the file of a certificate")],
+    folder: Folder = Path("certs"),
+    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="When the next list is due, in days")] = CRL_DAYS,
+) -> None:
+    """Put a certificate on the authority's revocation list, ca.crl."""
+    from gateway.credentials.files import read_file
+    from gateway.credentials.issuing import common_name
+    from gateway.credentials.pem import read_certificates
+
+    named = folder / f"client-{what}.pem"
+    file = named if "/" not in what and named.is_file() else Path(what)
+    missing = "name a client that `gateway certs client` made, or a certificate's file"
+    certificate = read_certificates(read_file(file, str(file), cure_if_missing=missing).data, str(file))[0]
+    with _open(folder) as there:
+        revoked = there.revoke(certificate, days)
+    state = "is revoked" if revoked else "was revoked before"
+    print_line(f"{file}: {common_name(certificate)!r}, serial number {certificate.serial_number:x}, {state}.")
+    print_line()
+    print_line("On the server; a running gateway that has it set follows by itself:")
+    print_line(f"  COAP_DTLS_CRL={_quoted(there.crl_file)}")
+
+
+@contextmanager
+def _open(folder: Path) -> Iterator["CertificateFolder"]:
+    from gateway.credentials.folder import CertificateFolder
+    from gateway.credentials.writing import locked_folder
+
+    password = load_settings().coap_dtls_pem_key_password.get_secret_value()
+    with locked_folder(folder):
+        yield CertificateFolder(folder, time.time(), password)
+
+
+def _ensure_authority(there: "CertificateFolder") -> None:
+    from gateway.credentials.folder import Change, Options
+
+    issued = there.authority(Options(AUTHORITY_DAYS))
+    if issued.change is not Change.KEPT:
+        _print_issued(issued, "authority")
+
+
+def _default_names() -> list[str]:
+    from gateway.credentials.issuing import host_name
+
+    names = ["localhost", "127.0.0.1", "::1"]
+    own = socket.gethostname()
+    try:
+        host_name(own)
+    except UsageError:  # this host is called what no certificate can hold
+        return names
+    return names if own in names else [*names, own]
+
+
+def _print_issued(issued: "Issued", noun: str) -> None:
+    from gateway.credentials.issuing import alternative_names, common_name
+
+    certificate = issued.certificate
+    end = certificate.not_valid_after_utc
+    names = ", ".join(alternative_names(certificate))
+    also = f" ({names})" if names else ""
+    reason = f", for {issued.reason}" if issued.reason else ""
+    print_line(
+        f"{issued.change:<8} {issued.certificate_file}: {noun} {common_name(certificate)!r}{also}, "
+        f"valid until {end:%Y-%m-%d}{reason}"
+    )
+    print_line(f"{issued.key_change:<8} {issued.key_file}")
+    days_left = int((end.timestamp() - time.time()) // 86_400)
+    if days_left < SOON_DAYS:
+        print_note(f"note: {issued.certificate_file} expires in {days_left} days: make it anew with --renew")
+    if issued.key_file.stat().st_mode & 0o077:
+        print_note(f"note: {issued.key_file} can be read by others: chmod 600 {_quoted(issued.key_file)}")
+
+
+def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Path) -> None:
+    print_line()
+    print_line("On the server, in the environment or in .env:")
+    print_line("  COAP_DTLS_ENABLED=true")
+    print_line(f"  COAP_DTLS_PEM_CERT={_quoted(issued.certificate_file)}")
+    print_line(f"  COAP_DTLS_PEM_KEY={_quoted(issued.key_file)}")
+    print_line(f"  COAP_DTLS_TRUST_STORE={_quoted(there.authority_file)}")
+    if there.crl_file.exists():
+        print_line(f"  COAP_DTLS_CRL={_quoted(there.crl_file)}")
+    kind = "JKS" if keystore.suffix == ".jks" else "PKCS12"
+    print_line("or, in place of the two PEM files:")
+    print_line("  COAP_DTLS_CREDENTIALS_TYPE=KEYSTORE")
+    print_line(f"  COAP_DTLS_KEY_STORE={_quoted(keystore)}")
+    print_line(f"  COAP_DTLS_KEY_STORE_TYPE={kind}")
+    print_line(f"On devices: {there.authority_file}")
+    print_line(f"Next: gateway certs client NAME{_folder_option(there.path)}")
+
+
+def _folder_option(folder: Path) -> str:
+    return "" if folder == Path("certs") else f" --folder {_quoted(folder)}"
+
+
+def _quoted(path: Path) -> str:
+    """For a shell, and for .env too, which knows no way to write an apostrophe between apostrophes."""
+    text = str(path)
+    if "'" in text and not set(text) & set('"$`\\!'):
+        return f'"{text}"'
+    return shlex.quote(text)

@@ -1,0 +1,15 @@
+"""What a new certificate may be asked for. Apart from issuing: the command line starts without `cryptography`."""
+
+from enum import StrEnum
+from typing import Final
+
+DAYS_MAX: Final = 36_500
+"""Longest validity, in days."""
+
+
+class KeyType(StrEnum):
+    """The kinds of keys that are made. P-256 is the one that every device has (RFC 7925 §4.4)."""
+
+    P256 = "p256"
+    P384 = "p384"
+    RSA = "rsa"

@@ -1,0 +1,120 @@
+"""Writing certificates, keys and keystores: whole or not at all, and a key never readable by others for a moment."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+
+from gateway.dtls.keyexchange import PrivateKey
+from gateway.errors import ConfigurationError, UnavailableError
+
+PUBLIC_MODE = 0o644
+"""Certificates and revocation lists: anybody may read them."""
+
+SECRET_MODE = 0o600
+"""Keys and keystores."""
+
+FOLDER_MODE = 0o700
+"""Folders that are made here. One that is there keeps its mode."""
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """A folder to write to, made where it is missing, and no other command writing to it meanwhile.
+
+    Raises ConfigurationError where it can't be made or written, UnavailableError where another command is at it.
+    """
+    try:
+        for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
+            missing.mkdir(mode=FOLDER_MODE)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnavailableError(
+                f"another command writes to the folder {folder} now", hint="try again when it is done"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write or replace what anybody may read; raises ConfigurationError where the file can't be written."""
+    _write(path, content, PUBLIC_MODE)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write or replace what only its owner may read; raises ConfigurationError where the file can't be written."""
+    _write(path, content, SECRET_MODE)
+
+
+def certificates_pem(certificates: Sequence[x509.Certificate]) -> bytes:
+    """Certificates one after another, as servers and clients read a chain."""
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
+
+
+def key_pem(key: PrivateKey, password: bytes | None) -> bytes:
+    """A private key as PKCS#8 in PEM, encrypted where there is a password."""
+    encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def pkcs12_store(alias: str, key: PrivateKey, chain: Sequence[x509.Certificate], password: str) -> bytes:
+    """A PKCS#12 keystore of one entry. It has one password, which is that of its key as well."""
+    encryption = BestAvailableEncryption(password.encode())
+    return pkcs12.serialize_key_and_certificates(alias.encode(), key, chain[0], chain[1:] or None, encryption)
+
+
+def jks_store(
+    alias: str, key: PrivateKey, chain: Sequence[x509.Certificate], *, store_password: str, key_password: str
+) -> bytes:
+    """A JKS keystore of one entry. Raises ImportError where pyjks is not installed."""
+    import jks
+
+    certificates = [certificate.public_bytes(Encoding.DER) for certificate in chain]
+    pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    entry = jks.PrivateKeyEntry.new(alias, certificates, pkcs8)
+    entry.encrypt(key_password)
+    content: bytes = jks.KeyStore.new("jks", [entry]).saves(store_password)
+    return content
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                # The umask may have taken more away; a file is what it is to be before it gets its name.
+                os.fchmod(descriptor, mode)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{str(path)!r} can't be written: {error.strerror}", hint="give a folder that this user can write: --folder F"
+    )

@@ -1,0 +1,63 @@
+"""What the log says of DTLS sessions: a line each, and never more than a bounded number of lines in a second."""
+
+import logging
+from collections.abc import Callable
+
+from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed
+from gateway.model import Principal
+
+LINES_PER_SECOND = 20
+"""Whoever can make handshakes fail must not fill the disk."""
+
+_log = logging.getLogger(__name__)
+
+
+class SessionLog:
+    """Writes the lines; those beyond the bound are counted, and their number is said in the next second."""
+
+    def __init__(self, name_of: Callable[[bytes], str]) -> None:
+        """`name_of` makes an address readable."""
+        self._name_of = name_of
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def completed(self, event: HandshakeCompleted, now_s: float) -> None:
+        """A session began."""
+        association = event.association
+        self._say(
+            now_s,
+            "%s has a session from %s: %s%s%s",
+            describe(association.principal),
+            self._name_of(association.address),
+            association.suite.name,
+            ", resumed" if association.resumed else "",
+            f", connection ID {association.cid.hex()}" if association.cid else "",
+        )
+
+    def failed(self, event: HandshakeFailed, now_s: float) -> None:
+        """A handshake came to nothing."""
+        alert = event.alert.name.lower() if event.alert is not None else "no answer"
+        self._say(now_s, "handshake with %s failed: %s: %s", self._name_of(event.address), alert, event.reason)
+
+    def closed(self, event: AssociationClosed, now_s: float) -> None:
+        """A session ended."""
+        association = event.association
+        who, where = describe(association.principal), self._name_of(association.address)
+        self._say(now_s, "the session of %s from %s ended: %s", who, where, event.reason)
+
+    def _say(self, now_s: float, text: str, *arguments: object) -> None:
+        if int(now_s) != self._second:
+            if self._left_out:
+                _log.info("… and %d more lines about sessions", self._left_out)
+            self._second, self._lines, self._left_out = int(now_s), 0, 0
+        self._lines += 1
+        if self._lines > LINES_PER_SECOND:
+            self._left_out += 1
+        else:
+            _log.info(text, *arguments)
+
+
+def describe(principal: Principal | None) -> str:
+    """Who it is, in one line of a log."""
+    return "a client without identity" if principal is None else f"{principal.kind} {principal.name!r}"
