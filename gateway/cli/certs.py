@@ -30,12 +30,7 @@ LEAF_DAYS = 825
 CRL_DAYS = 365
 """Days after which a revocation list should have been followed by another. It counts beyond."""
 
-SOON_DAYS = 30
-"""A certificate that ends in less gets a note."""
-
 app = typer.Typer(help="Certificates: make, look at, check and revoke them.", no_args_is_help=True)
-app.command("inspect")(certs_inspect.inspect)
-app.command("verify")(certs_inspect.verify)
 
 Folder = Annotated[Path, typer.Option(help="Folder of the authority and of what it issues")]
 Days = Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="Validity, in days from now")]
@@ -87,9 +82,9 @@ def server(
         bool, typer.Option("--encrypt-key", help="Encrypt the key's file with COAP_DTLS_PEM_KEY_PASSWORD")
     ] = False,
 ) -> None:
-    """Make the server's certificate: as PEM files, as a JKS and as a PKCS#12 keystore.
+    """Make the server's certificate: PEM files, a JKS and a PKCS#12 keystore.
 
-    Names, alias and passwords are those of the settings, which are ThingsBoard's.
+    The keystores get the alias and the passwords of the settings, ThingsBoard's by default.
     """
     from gateway.credentials.folder import Options
     from gateway.credentials.server_keystores import jks_available, write_keystores
@@ -162,6 +157,10 @@ def revoke(
     print_line(f"  COAP_DTLS_CRL={_quoted(there.crl_file)}")
 
 
+app.command("inspect")(certs_inspect.inspect)
+app.command("verify")(certs_inspect.verify)
+
+
 @contextmanager
 def _open(folder: Path) -> Iterator["CertificateFolder"]:
     from gateway.credentials.folder import CertificateFolder
@@ -176,7 +175,9 @@ def _ensure_authority(there: "CertificateFolder") -> None:
     from gateway.credentials.folder import Change, Options
 
     issued = there.authority(Options(AUTHORITY_DAYS))
-    if issued.change is not Change.KEPT:
+    if issued.change is Change.KEPT:
+        _note_exposure(issued.key_file)
+    else:
         _print_issued(issued, "authority")
 
 
@@ -194,6 +195,7 @@ def _default_names() -> list[str]:
 
 def _print_issued(issued: "Issued", noun: str) -> None:
     from gateway.credentials.issuing import alternative_names, common_name
+    from gateway.credentials.server import EXPIRY_WARNING_DAYS
 
     certificate = issued.certificate
     end = certificate.not_valid_after_utc
@@ -206,10 +208,14 @@ def _print_issued(issued: "Issued", noun: str) -> None:
     )
     print_line(f"{issued.key_change:<8} {issued.key_file}")
     days_left = int((end.timestamp() - time.time()) // 86_400)
-    if days_left < SOON_DAYS:
+    if days_left < EXPIRY_WARNING_DAYS:
         print_note(f"note: {issued.certificate_file} expires in {days_left} days: make it anew with --renew")
-    if issued.key_file.stat().st_mode & 0o077:
-        print_note(f"note: {issued.key_file} can be read by others: chmod 600 {_quoted(issued.key_file)}")
+    _note_exposure(issued.key_file)
+
+
+def _note_exposure(key_file: Path) -> None:
+    if key_file.stat().st_mode & 0o077:
+        print_note(f"note: {key_file} can be read by others: chmod 600 {_quoted(key_file)}")
 
 
 def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Path) -> None:

@@ -56,6 +56,7 @@ class Options:
     renew: bool = False
     """Make it anew, whatever is there."""
     encrypt_key: bool = False
+    """Encrypt the key's file. One that is encrypted stays so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,6 @@ class Issued:
     key_encrypted: bool = False
     reason: str = ""
     """Why it was renewed unasked."""
-
     key_kept: bool = False
     """Whether the certificate alone was renewed."""
 
@@ -202,7 +202,8 @@ class CertificateFolder:
         wanted = list(dict.fromkeys(names or default_names))
         chain = (issue(wanted, key.public_key(), authority), *authority.intermediates)
         change = Change.MADE if there is None else Change.RENEWED
-        return self._write(Issued(change, *self._files(stem), chain, key, options.encrypt_key, reason))
+        encrypted = options.encrypt_key or (there is not None and there.key_encrypted)
+        return self._write(Issued(change, *self._files(stem), chain, key, encrypted, reason))
 
     def _reason_to_renew(self, there: Issued, authority: Authority) -> str:
         if not _issued_by(there.certificate, authority.certificate):

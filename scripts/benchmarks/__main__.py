@@ -34,9 +34,16 @@ def _measure_dtls(options: Options) -> report.Report:
     return dtls.measure(options)
 
 
+def _measure_secure(options: Options) -> report.Report:
+    from benchmarks import secure
+
+    return secure.measure(options)
+
+
 SUITES = {
     "uplinks": Suite(uplinks_report.measure, Path("bench-results.json"), has_load=True),
     "dtls": Suite(_measure_dtls, Path("bench-dtls-results.json"), has_load=False),
+    "secure": Suite(_measure_secure, Path("bench-secure-results.json"), has_load=True),
 }
 
 _IN_MEMORY = ("tmpfs", "ramfs")

@@ -48,6 +48,37 @@ _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
 
+class Slots:
+    """Memory for a batch of datagrams, one behind the other, and the system calls on it."""
+
+    def __init__(self, slot_bytes: int) -> None:
+        """`slot_bytes` is the length of what is sent, or the most that is kept of what is received."""
+        self.slot_bytes = slot_bytes
+        self._data = ctypes.create_string_buffer(BATCH * slot_bytes)
+        self._iovs = (_IoVec * BATCH)()
+        self._headers = (_MMsgHdr * BATCH)()
+        for slot in range(BATCH):
+            self._iovs[slot] = _IoVec(ctypes.addressof(self._data) + slot * slot_bytes, slot_bytes)
+            self._headers[slot].header = _MsgHdr(iov=ctypes.addressof(self._iovs[slot]), iov_length=1)
+        self._address = ctypes.addressof(self._headers)
+        self.data = memoryview(self._data).cast("B")
+
+    def receive(self, fd: int) -> int:
+        """Receive what waits, at most `BATCH`; how many. Raises OSError."""
+        count: int = _recvmmsg(fd, self._address, BATCH, socket.MSG_DONTWAIT, None)
+        return count if count >= 0 else _failed()
+
+    def send(self, fd: int, count: int) -> int:
+        """Send the first `count`; how many the kernel took. Raises OSError."""
+        sent: int = _sendmmsg(fd, self._address, count, socket.MSG_DONTWAIT)
+        return sent if sent >= 0 else _failed()
+
+    def datagram(self, slot: int) -> bytes:
+        """One that was received (or its beginning, where it is long)."""
+        start = slot * self.slot_bytes
+        return self.data[start : start + self._headers[slot].length].tobytes()
+
+
 class Requests:
     """Requests ready to be sent. The message with ID `m` ends in tail `m % len(tails)`.
 
@@ -71,9 +102,9 @@ class Requests:
             self._iovs[2 * slot + 1] = _IoVec(ctypes.addressof(tail), len(tail))
             self._headers[slot].header = _MsgHdr(iov=ctypes.addressof(self._iovs[2 * slot]), iov_length=2)
         self._address = ctypes.addressof(self._headers)
-        first_byte = (0x40 if confirmable else 0x50) | TOKEN_BYTES
+        head = request_head(method, confirmable=confirmable)
         self._all_heads = b"".join(
-            bytes((first_byte, method)) + mid.to_bytes(2, "little") * 2 + b"\0\0" for mid in range(MESSAGE_IDS)
+            head + mid.to_bytes(2, "little") * 2 + b"\0\0" for mid in range(MESSAGE_IDS)
         )
         self._head_bytes = memoryview(self._heads).cast("B")
         self._sockets = self._head_bytes.cast("H")[3::4]
@@ -101,24 +132,15 @@ class Responses:
 
     def __init__(self, *, confirmable: bool, expected_code: int) -> None:
         """`confirmable` says what the requests are, `expected_code` which response is a success."""
-        self._data = ctypes.create_string_buffer(BATCH * _RECEIVE_SLOT_BYTES)
-        self._iovs = (_IoVec * BATCH)()
-        self._headers = (_MMsgHdr * BATCH)()
-        for slot in range(BATCH):
-            self._iovs[slot] = _IoVec(ctypes.addressof(self._data) + slot * _RECEIVE_SLOT_BYTES, _RECEIVE_SLOT_BYTES)
-            self._headers[slot].header = _MsgHdr(iov=ctypes.addressof(self._iovs[slot]), iov_length=1)
-        self._address = ctypes.addressof(self._headers)
-        data = memoryview(self._data).cast("B")
-        self._bytes = data
+        self._slots = Slots(_RECEIVE_SLOT_BYTES)
+        data = self._slots.data
         self._heads = data.cast("H")[:: _RECEIVE_SLOT_BYTES // 2]
         self._tokens = data.cast("I")[1 :: _RECEIVE_SLOT_BYTES // 4]
-        head = bytes(((0x60 if confirmable else 0x50) | TOKEN_BYTES, expected_code))
-        self._successes = head * BATCH
+        self._successes = success_head(expected_code, confirmable=confirmable) * BATCH
 
     def receive(self, fd: int) -> int:
         """Receive what waits, at most `BATCH`; how many. Raises OSError."""
-        count: int = _recvmmsg(fd, self._address, BATCH, socket.MSG_DONTWAIT, None)
-        return count if count >= 0 else _failed()
+        return self._slots.receive(fd)
 
     def all_succeeded(self, count: int) -> bool:
         """Whether the first `count` are all piggybacked (or non-confirmable) responses with the expected code."""
@@ -130,8 +152,17 @@ class Responses:
 
     def message(self, slot: int) -> bytes:
         """A whole message (or its beginning, where it is long)."""
-        start = slot * _RECEIVE_SLOT_BYTES
-        return self._bytes[start : start + self._headers[slot].length].tobytes()
+        return self._slots.datagram(slot)
+
+
+def request_head(method: int, *, confirmable: bool) -> bytes:
+    """The first two bytes of each request."""
+    return bytes(((0x40 if confirmable else 0x50) | TOKEN_BYTES, method))
+
+
+def success_head(expected_code: int, *, confirmable: bool) -> bytes:
+    """The first two bytes of a piggybacked (or non-confirmable) response with that code."""
+    return bytes(((0x60 if confirmable else 0x50) | TOKEN_BYTES, expected_code))
 
 
 def _failed() -> int:

@@ -55,7 +55,7 @@ class Credentials:
 
     @classmethod
     def make(cls) -> "Credentials":
-        """New ones, valid for a day."""
+        """New ones, valid for so long that the gateway has nothing to say about it."""
         key = ec.generate_private_key(ec.SECP256R1())
         authority = _certificate("Benchmark CA", key, "Benchmark CA", key, None)
         server = _identity("gateway", key, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))
@@ -97,7 +97,7 @@ def _certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=90))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

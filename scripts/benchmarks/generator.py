@@ -8,53 +8,36 @@ twice on one socket: when a socket has used all of them, another takes its place
 import gc
 import json
 import select
-import socket
 import sys
 import time
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks.datagrams import BATCH, MESSAGE_IDS, TOKEN_BYTES, Requests, Responses
+from benchmarks.datagrams import MESSAGE_IDS, TOKEN_BYTES
 from benchmarks.load import LOST_AFTER_S, Job, Load, Phase
 from benchmarks.processes import cpu_seconds, machine_cpu_seconds, resident_bytes
+from benchmarks.wire import Peer, Wire, open_wire
 
 LOST_CHECK_S = 0.25
-
-
-class _Peer:
-    """One socket, connected to the server."""
-
-    def __init__(self, number: int, host: str, port: int) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.connect((host, port))
-        self.fd = self.socket.fileno()
-        self.number = number
-        self.block = memoryview(array("H", [number]) * BATCH)
-        self.next_mid = 0
-        self.under_way = 0
 
 
 class Generator:
     """Sends a job's requests and keeps count of the responses."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, wire: Wire) -> None:
         self._job = job
-        self._requests = Requests(
-            confirmable=job.confirmable, method=job.method, tails=[bytes.fromhex(tail) for tail in job.tails]
-        )
-        self._responses = Responses(confirmable=job.confirmable, expected_code=job.expected_code)
+        self._wire = wire
         self._sent_at: dict[int, float] = {}
         """Requests under way, oldest first: token → when it was sent."""
         self._latencies_s = array("d")
         self._phases: list[Phase] = []
         """All that there were, warm-up included; the last is the one that is counted in."""
         self._phase = self._new_phase()
-        self._all: list[_Peer] = []
-        self._by_fd: dict[int, _Peer] = {}
+        self._all: list[Peer] = []
+        self._by_fd: dict[int, Peer] = {}
         self._active = [self._new_peer() for _ in range(job.sockets)]
-        self._retired: list[_Peer] = []
+        self._retired: list[Peer] = []
         """Peers that have used all their message IDs and wait for their last responses."""
         self._check_at = 0.0
 
@@ -69,8 +52,8 @@ class Generator:
         saturated = self._measure(lambda: self._saturate(job.saturated_s))
         return Load(paced, saturated, sum(phase.succeeded + phase.succeeded_after for phase in self._phases))
 
-    def _new_peer(self) -> _Peer:
-        peer = _Peer(len(self._all), self._job.host, self._job.port)
+    def _new_peer(self) -> Peer:
+        peer = self._wire.open(len(self._all))
         self._all.append(peer)  # and stays open: nobody else gets its port, and so its message IDs
         self._by_fd[peer.fd] = peer
         return peer
@@ -155,9 +138,9 @@ class Generator:
 
     # -- datagrams -------------------------------------------------------------------------------
 
-    def _send(self, peer: _Peer, count: int) -> None:
+    def _send(self, peer: Peer, count: int) -> None:
         now_s = time.perf_counter()
-        sent = self._requests.send(peer.fd, peer.next_mid, count, peer.block)
+        sent = self._wire.send(peer, count)
         first = peer.number * MESSAGE_IDS + peer.next_mid
         self._sent_at.update(dict.fromkeys(range(first, first + sent), now_s))
         self._phase.sent += sent
@@ -171,9 +154,9 @@ class Generator:
         for fd in ready:
             self._receive(self._by_fd[fd])
 
-    def _receive(self, peer: _Peer) -> int:
-        responses = self._responses
-        count = responses.receive(peer.fd)
+    def _receive(self, peer: Peer) -> int:
+        responses = self._wire
+        count = responses.receive(peer)
         if not count:
             return 0
         now_s = time.perf_counter()
@@ -192,7 +175,7 @@ class Generator:
             self._examine(peer, responses.message(slot), now_s)
         return count
 
-    def _examine(self, peer: _Peer, message: bytes, now_s: float) -> None:
+    def _examine(self, peer: Peer, message: bytes, now_s: float) -> None:
         """Count a response one by one, and acknowledge it where it wants that."""
         if len(message) < 4:
             self._phase.other["malformed"] += 1
@@ -205,11 +188,11 @@ class Generator:
                 self._phase.other["RST"] += 1
             return
         if kind == 0:
-            peer.socket.send(b"\x60\x00" + message[2:4])
+            self._wire.acknowledge(peer, message[2:4])
         token = int.from_bytes(message[4 : 4 + TOKEN_BYTES], "little")
         self._count_response(peer, code, self._sent_at.pop(token, None), now_s)
 
-    def _count_response(self, peer: _Peer, code: int, sent_s: float | None, now_s: float) -> None:
+    def _count_response(self, peer: Peer, code: int, sent_s: float | None, now_s: float) -> None:
         if sent_s is None:
             self._phase.other["repeated or late"] += 1
             return
@@ -235,8 +218,8 @@ class Generator:
 
 def main() -> None:
     """Do the job on standard input."""
-    job = Job(**json.load(sys.stdin))
-    generator = Generator(job)
+    job = Job.from_json(json.load(sys.stdin))
+    generator = Generator(job, open_wire(job))
     gc.disable()  # nothing here makes cycles, and a collection would look like a slow server
     json.dump(asdict(generator.run()), sys.stdout)
 

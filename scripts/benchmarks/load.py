@@ -9,6 +9,17 @@ LOST_AFTER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
+class Dtls:
+    """How requests are secured: by sessions with a pre-shared key, PSK_WITH_AES_128_CCM_8."""
+
+    identity: str
+    key: str
+    """In hexadecimal."""
+    connection_id: bool
+    """Whether records carry a connection ID of the server's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What to send to whom, how much of it, and whose CPU time to watch."""
 
@@ -29,6 +40,13 @@ class Job:
     saturated_s: float
     watched: list[int]
     """Process IDs."""
+    dtls: Dtls | None = None
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Read what the benchmark wrote."""
+        dtls = document.pop("dtls")
+        return cls(**document, dtls=Dtls(**dtls) if dtls else None)
 
 
 @dataclass(slots=True)

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks import processes
-from gateway.model import Converter, Integration, Language
+from gateway.model import Converter, Integration, Language, SecurityMode
 from gateway.storage.catalogue import Catalogue
 
 HOST = "127.0.0.1"
@@ -81,6 +82,8 @@ class Server:
     """The process that handles the requests."""
     supervisor: int | None = None
     """The process beside it that takes over what it stored."""
+    dtls_port: int = 0
+    """Where it serves DTLS; 0: nowhere."""
 
     @property
     def watched(self) -> list[int]:
@@ -127,22 +130,39 @@ def libcoap(placement: Placement) -> Iterator[Server]:
         yield Server(port, pid)
 
 
+Prepare: TypeAlias = Callable[[Path, Catalogue], Mapping[str, str]]
+"""Puts into a gateway's data directory and catalogue what it needs for DTLS; gives the settings for it."""
+
+
 @contextlib.contextmanager
-def gateway(placement: Placement, converter: Converter, data_parent: Path) -> Iterator[Server]:
+def gateway(
+    placement: Placement, converter: Converter, data_parent: Path, prepare_dtls: Prepare | None = None
+) -> Iterator[Server]:
     """The whole gateway with one worker, in a data directory of its own under `data_parent`."""
-    port = _free_port()
+    port, dtls_port = _free_port(), 0
     data_dir = Path(tempfile.mkdtemp(prefix="bench-", dir=data_parent))
+    environment = {
+        "COAP_BIND_ADDRESS": HOST,
+        "COAP_BIND_PORT": str(port),
+        "GATEWAY_DATA_DIR": str(data_dir),
+        "GATEWAY_WORKERS": "1",
+        "GATEWAY_LOG_LEVEL": "WARNING",
+    }
     try:
         with Catalogue(data_dir) as catalogue:
             catalogue.add_converter(converter)
-            catalogue.add_integration(Integration(name="bench", converter=converter.name, routing_key=ROUTING_KEY))
-        environment = {
-            "COAP_BIND_ADDRESS": HOST,
-            "COAP_BIND_PORT": str(port),
-            "GATEWAY_DATA_DIR": str(data_dir),
-            "GATEWAY_WORKERS": "1",
-            "GATEWAY_LOG_LEVEL": "WARNING",
-        }
+            catalogue.add_integration(
+                Integration(
+                    name="bench",
+                    converter=converter.name,
+                    routing_key=ROUTING_KEY,
+                    security_mode=SecurityMode.MIXED if prepare_dtls else SecurityMode.NO_SECURE,
+                )
+            )
+            if prepare_dtls:
+                dtls_port = _free_port()
+                environment |= {"COAP_DTLS_BIND_ADDRESS": HOST, "COAP_DTLS_BIND_PORT": str(dtls_port)}
+                environment |= prepare_dtls(data_dir, catalogue)
         command = [sys.executable, "-m", "gateway", "serve"]
         with _started(command, port, environment=environment) as supervisor:
             workers = [pid for pid in processes.children(supervisor) if "gateway.worker" in processes.command_line(pid)]
@@ -151,7 +171,7 @@ def gateway(placement: Placement, converter: Converter, data_parent: Path) -> It
             processes.pin(supervisor, placement.generator)
             processes.be_nice(supervisor, SUPERVISOR_NICENESS)
             placement.place_server(workers[0])
-            yield Server(port, workers[0], supervisor)
+            yield Server(port, workers[0], supervisor, dtls_port)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
 

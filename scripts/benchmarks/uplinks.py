@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from benchmarks import processes, servers
-from benchmarks.load import LOST_AFTER_S, Job, Load, Phase
+from benchmarks.load import LOST_AFTER_S, Dtls, Job, Load, Phase
 from benchmarks.options import Options
 from benchmarks.servers import BenchError, Server
 from gateway.coap.codec import Option, OptionNumber, Type, encode_message
@@ -48,6 +48,8 @@ class Kind:
     expected: Code = Code.CREATED
     budget_us: float | None = None
     """Most CPU time of one request, in µs."""
+    dtls: Dtls | None = None
+    """How the requests are secured; None: not at all."""
 
 
 @dataclass(slots=True)
@@ -159,18 +161,19 @@ def run(options: Options) -> Run:
                 print(f"{name}: {servers.LIBCOAP_PROGRAM} is not installed (Debian: libcoap3-bin)", file=sys.stderr)
                 continue
             try:
-                done.results.append(_measure(kind, name, confirmable, options))
+                done.results.append(measure(kind, name, confirmable, options))
             except (BenchError, OSError) as error:
                 done.errors[name] = str(error)
     return done
 
 
-def _measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Result:
+def measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Result:
+    """Measure one kind. Raises BenchError and OSError."""
     print(f"{name} …", file=sys.stderr, flush=True)
     with kind.start(options) as server:
         job = Job(
             host=servers.HOST,
-            port=server.port,
+            port=server.dtls_port if kind.dtls else server.port,
             confirmable=confirmable,
             method=kind.method,
             tails=[tail.hex() for tail in _tails(kind)],
@@ -182,6 +185,7 @@ def _measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Resu
             paced_s=options.paced_s,
             saturated_s=options.saturated_s,
             watched=server.watched,
+            dtls=kind.dtls,
         )
         before_s = processes.cpu_seconds(server.supervisor) if server.supervisor else 0.0
         load = _generate(job, options)

@@ -20,8 +20,8 @@ def measure(options: Options) -> Report:
     if not run.results:
         return Report(errors=run.errors)
     return Report(
-        rows=_rows(run.results),
-        notes=_disturbance(run.results, realtime=options.placement.realtime),
+        rows=rows(run.results),
+        notes=disturbance(run.results, realtime=options.placement.realtime),
         verdicts=_verdicts(run.results),
         results=[result.as_json() for result in run.results],
         errors=run.errors,
@@ -45,8 +45,8 @@ def _verdicts(results: Sequence[Result]) -> list[Verdict]:
     return found
 
 
-def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
+def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = [
         (
             "scenario",
             "requests/s",
@@ -61,7 +61,7 @@ def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     ]
     for result in results:
         full, paced = result.saturated, result.paced
-        rows.append(
+        found.append(
             (
                 result.title,
                 f"{result.requests_per_s:,.0f}",
@@ -74,10 +74,10 @@ def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
                 ", ".join(f"{count} of {kind}" for kind, count in sorted(result.failures.items())) or "none",
             )
         )
-    return rows
+    return found
 
 
-def _disturbance(results: Sequence[Result], *, realtime: bool) -> list[str]:
+def disturbance(results: Sequence[Result], *, realtime: bool) -> list[str]:
     """A line that says so where other programs took CPU time; none where none did to speak of."""
     most = max(results, key=lambda result: result.others_busy)
     if most.others_busy < DISTURBED_FROM:

@@ -202,6 +202,10 @@ def test_what_ends_soon_and_what_others_can_read_gets_a_note(cli: Cli) -> None:
     noted = cli("certs", "client", "good")
     assert noted.code == 0
     assert noted.err == ("note: certs/client-good_key.pem can be read by others: chmod 600 certs/client-good_key.pem\n")
+    Path("certs/client-good_key.pem").chmod(0o600)
+    Path("certs/ca_key.pem").chmod(0o644)
+    noted = cli("certs", "client", "good")
+    assert noted.err == "note: certs/ca_key.pem can be read by others: chmod 600 certs/ca_key.pem\n"
 
 
 @pytest.mark.parametrize(("days", "code"), [(0, 2), (1, 0), (DAYS_MAX, 0), (DAYS_MAX + 1, 2)])

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gateway.coap.bridge import Bridge
 from gateway.coap.codec import Message, Option, OptionNumber, Type, encode_message, parse_message
-from gateway.coap.endpoint import Datagram, Endpoint, Handler, Route, Ticket
+from gateway.coap.endpoint import Datagram, Endpoint, Handler, PrincipalOf, Route, Ticket
 from gateway.coap.exchanges import Exchanges
 from gateway.metrics import DATAGRAMS_DROPPED_TOTAL, Metrics
 from gateway.model import Code, Outcome, Request, Security
@@ -87,6 +87,7 @@ class Rig:
         max_entries: int = 4096,
         resolve: Callable[[Request], Handler] | None = None,
         security: Security = Security.PLAIN,
+        principal_of: PrincipalOf | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.exchanges = Exchanges(max_entries=max_entries, metrics=self.metrics)
@@ -110,6 +111,7 @@ class Rig:
             metrics=self.metrics,
             max_body_bytes=max_body_bytes,
             on_output=self._announce,
+            principal_of=principal_of,
         )
 
     def _announce(self) -> None:

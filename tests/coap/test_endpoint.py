@@ -14,7 +14,7 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.metrics import DUPLICATES_TOTAL
-from gateway.model import Code, Outcome
+from gateway.model import Code, Outcome, Principal, Security
 
 from .rig import CREATED, OTHER_PEER, PEER, RECEIVED_MS, Rig, option, request
 
@@ -313,3 +313,32 @@ def test_an_answer_is_a_well_formed_message_whatever_the_diagnostic_says() -> No
     ((data, _),) = rig.feed(request(7))
     assert len(data) < 600
     assert parse_message(data).payload.decode().strip("ß") == ""
+
+
+# -- sessions ----------------------------------------------------------------------------------------
+
+
+def test_with_sessions_the_same_options_resolve_to_what_each_principal_may() -> None:
+    who = {PEER: Principal("psk", "one"), OTHER_PEER: None}
+    rig = Rig(security=Security.DTLS, principal_of=who.get)
+    for mid in range(3):
+        for peer in who:
+            assert rig.one_answer(request(mid), peer)[1] == Code.CREATED
+    assert [one.principal for one in rig.resolved] == [who[PEER], who[OTHER_PEER]]
+    assert {one.security for one in rig.resolved} == {Security.DTLS}
+
+
+def test_with_sessions_a_message_id_is_known_by_the_session_that_it_came_in() -> None:
+    rig = Rig(security=Security.DTLS, principal_of=lambda route: None)
+    for _ in range(2):
+        for peer in (PEER, OTHER_PEER):
+            rig.one_answer(request(7), peer)
+    assert len(rig.uplinks) == 2
+
+
+def test_with_sessions_what_is_memoised_is_forgotten_when_it_changes() -> None:
+    rig = Rig(security=Security.DTLS, principal_of=lambda route: None)
+    rig.one_answer(request(1))
+    rig.endpoint.forget_handlers()
+    rig.one_answer(request(2))
+    assert len(rig.resolved) == 2

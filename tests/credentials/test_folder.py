@@ -208,6 +208,13 @@ def test_an_encrypted_key_is_opened_with_its_password_and_with_no_other(folder: 
     assert "COAP_DTLS_PEM_KEY_PASSWORD is wrong" in refusal(error)
 
 
+def test_a_key_that_is_encrypted_stays_so_when_it_is_renewed(folder: CertificateFolder) -> None:
+    server(folder, options=Options(400, encrypt_key=True))
+    for renewed in (server(later(folder, 401)), server(folder, options=RENEW)):
+        assert renewed.change is Change.RENEWED
+        assert b"BEGIN ENCRYPTED PRIVATE KEY" in renewed.key_file.read_bytes()
+
+
 def test_what_another_authority_issued_is_replaced_only_where_asked_to(folder: CertificateFolder) -> None:
     foreign = make.server("localhost", sans=[x509.DNSName("localhost")], not_after_s=NOW_S - 1)
     (folder.path / "coapserver.pem").write_bytes(cert_pem(foreign))

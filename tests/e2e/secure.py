@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import DNSName, IPAddress
 
+from gateway.storage.device_view import DeviceView
 from tests.dtls.certificates import DAY_S, Issued, Options, server
 
 from .harness import JSON, PATIENCE_S, Gateway
@@ -60,6 +61,18 @@ def endpoints(gateway: Gateway, name: str) -> dict[str, str]:
     """An integration's endpoint URLs by their scheme."""
     urls: list[str] = gateway.json("integration", "show", name)["endpoints"]
     return {url.partition(":")[0]: url for url in urls}
+
+
+def devices(gateway: Gateway) -> dict[str, str | None]:
+    """The devices of the device view, each with the principal that wrote it last. Read here: a command takes longer."""
+    with DeviceView(gateway.data_dir) as view:
+        return {device.name: device.principal for device in view.devices()}
+
+
+def samples(gateway: Gateway, device: str, key: str) -> int:
+    """How many samples of a telemetry key the device view has; 0 where there is no such device."""
+    with DeviceView(gateway.data_dir) as view:
+        return len(view.history(device, key)) if device in devices(gateway) else 0
 
 
 def coaps_client(

@@ -1,0 +1,59 @@
+"""What the log says of sessions, and how much."""
+
+import logging
+
+import pytest
+
+from gateway.dtls.codes import AlertDescription
+from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed
+from gateway.listeners.session_log import LINES_PER_SECOND, SessionLog, describe
+from gateway.model import Principal
+from tests.dtls.pair import Pair
+from tests.dtls.peers import PSK_CCM_8, client_config, server_config
+
+FAILED = HandshakeFailed(b"a", AlertDescription.DECRYPT_ERROR, "the keys differ")
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> SessionLog:
+    caplog.set_level(logging.INFO)
+    return SessionLog(lambda address: f"host-{address.decode()}")
+
+
+def test_each_event_is_a_line_with_who_and_where(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    association = Pair(client_config(PSK_CCM_8), server_config()).establish().server_association
+    association.address = b"b"
+    log.completed(HandshakeCompleted(association), 1.0)
+    log.failed(FAILED, 1.0)
+    log.failed(HandshakeFailed(b"a", None, "the peer does not answer"), 1.0)
+    log.closed(AssociationClosed(association, "idle"), 1.0)
+    assert caplog.messages == [
+        f"psk 'device-1' has a session from host-b: PSK_WITH_AES_128_CCM_8, connection ID {association.cid.hex()}",
+        "handshake with host-a failed: decrypt_error: the keys differ",
+        "handshake with host-a failed: no answer: the peer does not answer",
+        "the session of psk 'device-1' from host-b ended: idle",
+    ]
+
+
+@pytest.mark.parametrize(("events", "lines"), [(LINES_PER_SECOND, 20), (LINES_PER_SECOND + 1, 20), (1000, 20)])
+def test_no_more_than_so_many_lines_in_a_second(
+    log: SessionLog, caplog: pytest.LogCaptureFixture, events: int, lines: int
+) -> None:
+    for _ in range(events):
+        log.failed(FAILED, 7.5)
+    assert len(caplog.messages) == lines
+
+
+def test_how_many_were_left_out_is_said_afterwards(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(LINES_PER_SECOND + 7):
+        log.failed(FAILED, 7.5)
+    log.failed(FAILED, 8.0)
+    assert caplog.messages[LINES_PER_SECOND:] == [
+        "… and 7 more lines about sessions",
+        "handshake with host-a failed: decrypt_error: the keys differ",
+    ]
+
+
+def test_a_name_is_quoted_so_that_it_can_not_pass_for_more() -> None:
+    assert describe(Principal("psk", "a' has a session")) == 'psk "a\' has a session"'
+    assert describe(None) == "a client without identity"
