@@ -12,6 +12,9 @@ from gateway.model import Principal
 NUMBERS_IN_RESERVE = 64
 """Record numbers kept for the end: more than the answer to any one record takes."""
 
+LAST_NUMBER = MAX_SEQUENCE - NUMBERS_IN_RESERVE
+"""The last one that application data may have."""
+
 
 _handles = count(1)
 
@@ -77,12 +80,13 @@ class Association:
     @property
     def is_worn_out(self) -> bool:
         """Whether its record numbers come to their end, which they must not pass (RFC 6347 §4.1)."""
-        return self.writer.next_sequence > MAX_SEQUENCE - NUMBERS_IN_RESERVE
+        return self.writer.next_sequence > LAST_NUMBER
 
     def open(self, record: Record) -> tuple[int, bytes] | None:
         """Type and content of a record; None where it is a replay or not authentic."""
         window, sequence = self.window, record.sequence
-        if record.epoch != 1 or not window.is_fresh(sequence):
+        # As a rule it is newer than all before; then there is nothing to ask.
+        if record.epoch != 1 or (sequence <= window.newest and not window.is_fresh(sequence)):
             return None
         opened = self.read.open(record)
         if opened is not None:

@@ -4,6 +4,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from gateway.dtls.association import Association
 from gateway.dtls.config import Config
 from gateway.dtls.handshake import Handshake
 from gateway.dtls.messages import ClientHello
@@ -23,6 +24,26 @@ class Attempt:
         """The client's hello with its cookie, where we are the server."""
         self.sent_s = 0.0
         """When the flight was sent last."""
+
+    def association(self, now_s: float) -> Association:
+        """What has come of it, now that it is complete."""
+        handshake = self.handshake
+        assert handshake.suite is not None
+        assert handshake.keys is not None
+        return Association(
+            address=self.address,
+            suite=handshake.suite,
+            principal=handshake.principal,
+            is_client=handshake.is_client,
+            resumed=handshake.resumed,
+            read=handshake.keys.read,
+            window=handshake.window,
+            writer=handshake.writer,
+            # Of the two sides only the one that had the last word may be asked for it again.
+            last_flight=handshake.flight if handshake.is_client == handshake.resumed else None,
+            last_seen_s=now_s,
+            client_random=handshake.client_random,
+        )
 
 
 class Attempts:

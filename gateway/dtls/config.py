@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.dtls.codes import NamedGroup
 from gateway.dtls.keyexchange import GROUPS, SCHEMES, PrivateKey, PublicKey
 from gateway.dtls.suites import SUITES, CipherSuite
 from gateway.dtls.tickets import TicketKeys
@@ -28,6 +30,11 @@ class Identity:
 
     chain: tuple[bytes, ...]
     key: PrivateKey = field(repr=False)
+
+    @property
+    def curve(self) -> NamedGroup | None:
+        """The curve of an ECDSA key; other keys have none that a client would name (RFC 8422 §5.1)."""
+        return NamedGroup[self.key.curve.name.upper()] if isinstance(self.key, EllipticCurvePrivateKey) else None
 
     @property
     def public_key_info(self) -> bytes:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.dtls.alerts import AlertError
 from gateway.dtls.codes import AlertDescription, NamedGroup, SignatureScheme
 from gateway.dtls.messages import Signature
+from gateway.model import Principal
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -106,6 +107,11 @@ def psk_premaster(psk: bytes, shared_secret: bytes | None = None) -> bytes:
 def psk_digest(key: bytes) -> str:
     """By which it can be told whether an identity still has the key that it had, without keeping the key."""
     return hmac.digest(key, b"gateway pre-shared key", "sha256")[:16].hex()
+
+
+def psk_principal(identity: bytes, key: bytes) -> Principal:
+    """Who a client is that has this key."""
+    return Principal("psk", psk_name(identity), credential=psk_digest(key))
 
 
 def psk_name(identity: bytes) -> str:

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from gateway.dtls.alerts import AlertError, DecodeError
@@ -29,9 +28,8 @@ from gateway.dtls.keyexchange import (
     EphemeralKey,
     common_scheme,
     ephemeral_key,
-    psk_digest,
-    psk_name,
     psk_premaster,
+    psk_principal,
     sign,
     verify,
 )
@@ -53,7 +51,6 @@ from gateway.dtls.sessions import SessionCache
 from gateway.dtls.suites import CipherSuite, KeyExchange
 from gateway.dtls.tickets import TICKET_LIFETIME_S, Session
 from gateway.dtls.wire import Reader, vector
-from gateway.model import Principal
 
 _UNKNOWN_PSK_BYTES = 16
 
@@ -189,7 +186,7 @@ class ServerHandshake(Handshake):
             if scheme is None or wants_rsa != isinstance(identity.key, RSAPrivateKey):
                 continue
             # The client's groups are the curves of certificates that it can verify, too (RFC 8422 §5.1).
-            if groups is None or _curve_of(identity) in (None, *groups):
+            if groups is None or identity.curve in (None, *groups):
                 self._identity, self._scheme = identity, scheme
                 return True
         return False
@@ -288,7 +285,7 @@ class ServerHandshake(Handshake):
             assert message.psk_identity is not None
             key = self._psk(message.psk_identity)
             self._derive_master(psk_premaster(key, shared))
-            self.principal = Principal("psk", psk_name(message.psk_identity), credential=psk_digest(key))
+            self.principal = psk_principal(message.psk_identity, key)
         else:
             assert shared is not None
             self._derive_master(shared)
@@ -389,12 +386,6 @@ class ServerHandshake(Handshake):
         self._use_master(session.master_secret)
         self._send_change_cipher_spec_and_finished()
         self._await(State.CHANGE_CIPHER_SPEC)
-
-
-def _curve_of(identity: Identity) -> NamedGroup | None:
-    """The curve of an identity's ECDSA key; other keys have none that a client would name."""
-    key = identity.key
-    return NamedGroup[key.curve.name.upper()] if isinstance(key, EllipticCurvePrivateKey) else None
 
 
 _TRANSITIONS: Final[Mapping[tuple[State, Event], Callable[..., None]]] = {

@@ -82,7 +82,8 @@ def _show(measured: report.Report, machine: dict[str, Any], arguments: argparse.
         f"Python {machine['python']}, data on {machine['data_file_system']}"
         f"{', realtime scheduling' if arguments.realtime else ''}\n"
     )
-    print(report.table(measured.rows) + "\n")
+    for rows in (measured.rows, *measured.more_tables):
+        print(report.table(rows) + "\n")
     for note in measured.notes:
         print(note + "\n")
     for verdict in measured.verdicts:
@@ -146,6 +147,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         drain_s=5.0 if quick else 60.0,
         data_dir=arguments.data_dir,
         idle_associations=200 if quick else 10_000,
+        idle_sessions=200 if quick else 20_000,
     )
 
 

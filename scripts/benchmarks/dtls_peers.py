@@ -158,19 +158,27 @@ class GatewayServer:
         return answers
 
 
+def client_config(
+    case: Case, credentials: Credentials, *, connection_id_bytes: int | None, psk: PskCredential | None = None
+) -> Config:
+    """What a client goes by."""
+    return Config(
+        suites=(BY_NAME[case.suite],),
+        groups=(NamedGroup.SECP256R1,),
+        identities=(credentials.device,) if case.client_certificate else (),
+        trust=TrustPolicy([credentials.authority]),
+        client_psk=psk or credentials.psk,
+        connection_id_bytes=connection_id_bytes,
+        mtu=MTU,
+    )
+
+
 class Clients:
     """Clients of a server, each with an address of its own. They are the gateway's engine too."""
 
     def __init__(self, case: Case, credentials: Credentials) -> None:
-        self._config = Config(
-            suites=(BY_NAME[case.suite],),
-            groups=(NamedGroup.SECP256R1,),
-            identities=(credentials.device,) if case.client_certificate else (),
-            trust=TrustPolicy([credentials.authority]),
-            client_psk=credentials.psk,
-            connection_id_bytes=CONNECTION_ID_BYTES if case.connection_id else None,
-            mtu=MTU,
-        )
+        own_bytes = CONNECTION_ID_BYTES if case.connection_id else None
+        self._config = client_config(case, credentials, connection_id_bytes=own_bytes)
         self._case = case
         self._count = 0
         self._clients: dict[bytes, Endpoint] = {}

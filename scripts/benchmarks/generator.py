@@ -11,7 +11,7 @@ import select
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from benchmarks.datagrams import MESSAGE_IDS, TOKEN_BYTES
@@ -46,11 +46,20 @@ class Generator:
         job = self._job
         self._pace(job.warm_up_s / 2)
         self._settle()
-        paced = self._measure(lambda: self._pace(job.paced_s))
+        paced = self.measure_paced(job.paced_s)
         self._saturate(job.warm_up_s)
         self._settle()
         saturated = self._measure(lambda: self._saturate(job.saturated_s))
         return Load(paced, saturated, sum(phase.succeeded + phase.succeeded_after for phase in self._phases))
+
+    def measure_paced(self, seconds: float) -> Phase:
+        """Run a paced phase alone."""
+        return self._measure(lambda: self._pace(seconds))
+
+    @property
+    def latencies_s(self) -> Sequence[float]:
+        """Of the last phase, the responses that came when no more were sent included."""
+        return self._latencies_s
 
     def _new_peer(self) -> Peer:
         peer = self._wire.open(len(self._all))

@@ -23,7 +23,9 @@ class Options:
     data_dir: Path
     """Where measured gateways keep their data."""
     idle_associations: int
-    """How many DTLS associations are held at a time where their memory is measured."""
+    """How many DTLS associations of an engine alone are held at a time where their memory is measured."""
+    idle_sessions: int
+    """The same of a whole gateway."""
 
     def wants(self, name: str) -> bool:
         """Whether the scenario of that name is to be run."""

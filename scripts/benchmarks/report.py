@@ -37,8 +37,10 @@ class Report:
 
     rows: list[tuple[str, ...]] = field(default_factory=list)
     """The table, its head first; empty where nothing was measured."""
+    more_tables: list[list[tuple[str, ...]]] = field(default_factory=list)
+    """Further tables, where not all that was measured has the same columns."""
     notes: list[str] = field(default_factory=list)
-    """What to know when reading the table."""
+    """What to know when reading the tables."""
     verdicts: list[Verdict] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     """Each scenario's figures, for the results file."""

@@ -25,7 +25,7 @@ _PSK_KEY = bytes(range(16))
 
 
 def psk(number: int) -> PskCredential:
-    """One of the devices' pre-shared keys; numbers count from 0."""
+    """A device's identity and key; numbers count from 0."""
     return PskCredential(b"device-%06d" % number, _PSK_KEY)
 
 

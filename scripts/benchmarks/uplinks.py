@@ -25,6 +25,8 @@ DEVICES = 64
 PACED_RATE = 2000
 """Requests per second of the phase that measures latency at moderate load."""
 
+UPLINK_PATH = ("i", servers.ROUTING_KEY)
+
 _JSON_FORMAT = 50  # application/json, in CoAP's content-format registry (RFC 7252 §12.3)
 
 _IDLE_CHECK_S = 0.5
@@ -44,7 +46,7 @@ class Kind:
     window: int = 64
     """Requests under way per socket at full load: enough to keep the server busy, not more than its buffer holds."""
     method: Code = Code.POST
-    path: tuple[str, ...] = ("i", servers.ROUTING_KEY)
+    path: tuple[str, ...] = UPLINK_PATH
     expected: Code = Code.CREATED
     budget_us: float | None = None
     """Most CPU time of one request, in µs."""
@@ -190,7 +192,7 @@ def measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Resul
         before_s = processes.cpu_seconds(server.supervisor) if server.supervisor else 0.0
         load = _generate(job, options)
         supervisor_cpu_us = None
-        if server.supervisor and _wait_until_idle(server.supervisor, options.drain_s):
+        if server.supervisor and wait_until_idle(server.supervisor, options.drain_s):
             supervisor_s = processes.cpu_seconds(server.supervisor) - before_s
             supervisor_cpu_us = supervisor_s / max(load.succeeded, 1) * 1e6
     return Result(
@@ -207,7 +209,7 @@ def measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Resul
     )
 
 
-def _wait_until_idle(pid: int, bound_s: float) -> bool:
+def wait_until_idle(pid: int, bound_s: float) -> bool:
     """Wait until a process takes next to no CPU time; whether it came to that within the bound."""
     deadline_s = time.monotonic() + bound_s
     while time.monotonic() < deadline_s:
@@ -220,15 +222,17 @@ def _wait_until_idle(pid: int, bound_s: float) -> bool:
 
 def _tails(kind: Kind) -> list[bytes]:
     """What follows the token of each request: the tutorial's JSON from several devices."""
-    options: list[Option] = [(OptionNumber.URI_PATH, segment.encode()) for segment in kind.path]
+    return [encode_uplink(f"SN-{number:03}", kind.method, kind.path)[4:] for number in range(1, DEVICES + 1)]
+
+
+def encode_uplink(
+    device: str, method: Code = Code.POST, path: tuple[str, ...] = UPLINK_PATH, *, mid: int = 0, token: bytes = b""
+) -> bytes:
+    """The tutorial's JSON from a device, as a confirmable request."""
+    options: list[Option] = [(OptionNumber.URI_PATH, segment.encode()) for segment in path]
     options.append((OptionNumber.CONTENT_FORMAT, bytes((_JSON_FORMAT,))))
-    tails = []
-    for number in range(1, DEVICES + 1):
-        payload = orjson.dumps(
-            {"deviceName": f"SN-{number:03}", "deviceType": "default", "temperature": 25.7, "humidity": 69}
-        )
-        tails.append(encode_message(Type.CON, kind.method, 0, b"", options, payload)[4:])
-    return tails
+    payload = orjson.dumps({"deviceName": device, "deviceType": "default", "temperature": 25.7, "humidity": 69})
+    return encode_message(Type.CON, method, mid, token, options, payload)
 
 
 def _generate(job: Job, options: Options) -> Load:

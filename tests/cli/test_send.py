@@ -163,10 +163,34 @@ def test_a_port_where_nobody_listens_is_said_at_once(cli: Cli, server: Server) -
     assert result.err.splitlines()[0] == f"error: no response from {server.url} (Connection refused)"
 
 
-def test_coaps_is_refused_in_words(cli: Cli) -> None:
-    result = cli("send", "coaps://127.0.0.1/i/k", "--text", "a")
+def test_it_is_sent_as_often_as_wanted(cli: Cli, server: Server) -> None:
+    assert cli.ok("send", server.url, "--text", "a", "--count", "3").out == "2.01 Created\n" * 3
+    assert len(server.endpoint.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--psk-identity", "a"],
+        ["--psk-key", ""],
+        ["--psk-key-hex", "00"],
+        ["--psk-key-file", "f"],
+        ["--cert", "f"],
+        ["--key", "f"],
+        ["--key-password", "p"],
+        ["--ca", "f"],
+        ["--insecure"],
+        ["--server-name", "n"],
+        ["--cid-length", "0"],
+        ["--session", "f"],
+        ["--suite", "s"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_options_of_dtls_are_refused_without_it(cli: Cli, options: list[str]) -> None:
+    result = cli("send", "coap://127.0.0.1/i/k", "--text", "a", *options)
     assert (result.code, result.out) == (2, "")
-    assert result.err.splitlines()[0] == "error: coaps:// is not available in this version"
+    assert result.err.splitlines()[0] == f"error: {options[0]} is for DTLS"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +207,7 @@ def test_coaps_is_refused_in_words(cli: Cli) -> None:
         "coap://h:x/i/k",
         "coap://u@h/i/k",
         "coap://h/i/k#f",
+        "coaps:///i/k",
     ],
 )
 def test_what_is_no_coap_url_is_exit_2(cli: Cli, url: str) -> None:

@@ -33,6 +33,7 @@ NAME = "gateway.example"
 NOW_S = time.time()
 LATELY = Options(not_before_s=NOW_S - 9 * DAY_S, not_after_s=NOW_S - DAY_S)
 TODAY = Options(not_before_s=NOW_S - 10 * DAY_S, not_after_s=NOW_S + 2 * DAY_S)
+FOR_CLIENTS = Options(purposes=(ExtendedKeyUsageOID.CLIENT_AUTH,))
 CA = authority("CA", **TODAY)
 NAMESAKE = authority("CA", **TODAY)
 SERVER = server(NAME, issuer=CA, **TODAY)
@@ -47,7 +48,7 @@ def identity(issued: Issued) -> Identity:
 
 def client(*identities: Identity, **settings: Any) -> Config:
     """A client that trusts the CA."""
-    usual = {
+    usual: dict[str, Any] = {
         "identities": identities,
         "trust": TrustPolicy([CA.certificate]),
         "server_name": NAME,
@@ -65,7 +66,7 @@ def engine(**settings: Any) -> Serving:
 
     @contextmanager
     def start() -> Iterator[int]:
-        usual = {
+        usual: dict[str, Any] = {
             "identities": (identity(SERVER),),
             "trust": TrustPolicy([CA.certificate]),
             "client_auth": ClientAuth.WANTED,
@@ -108,7 +109,7 @@ CASES: dict[tuple[Speaker, Alert, Stake | None], tuple[Serving, Config]] = {
     (S, Alert.HANDSHAKE_FAILURE, Stake.MISSING_CERTIFICATE): (engine(client_auth=ClientAuth.NEEDED), client()),
     (S, Alert.HANDSHAKE_FAILURE, Stake.CERTIFICATE): (
         engine(client_auth=ClientAuth.NEEDED, schemes=(SignatureScheme.ECDSA_SECP256R1_SHA256,)),
-        client(identity(device(issuer=CA, key="ed25519", **TODAY))),
+        client(identity(device(issuer=CA, **(TODAY | Options(key="ed25519"))))),
     ),
     (S, Alert.HANDSHAKE_FAILURE, Stake.PSK): (engine(psk_enabled=False), psk_client()),
     (S, Alert.HANDSHAKE_FAILURE, None): (engine(suites=PSK_ONLY), client()),
@@ -120,7 +121,7 @@ CASES: dict[tuple[Speaker, Alert, Stake | None], tuple[Serving, Config]] = {
     ),
     (S, Alert.BAD_CERTIFICATE, None): (
         engine(),
-        client(identity(device(issuer=NAMESAKE, key_ids=False, **TODAY))),
+        client(identity(device(issuer=NAMESAKE, **(TODAY | Options(key_ids=False))))),
     ),
     (S, Alert.UNSUPPORTED_CERTIFICATE, None): (engine(), client(identity(server(issuer=CA, **TODAY)))),
     (S, Alert.CERTIFICATE_UNKNOWN, None): (
@@ -135,11 +136,11 @@ CASES: dict[tuple[Speaker, Alert, Stake | None], tuple[Serving, Config]] = {
     (C, Alert.CERTIFICATE_EXPIRED, None): (engine(identities=(identity(server(issuer=CA, **LATELY)),)), client()),
     (C, Alert.CERTIFICATE_UNKNOWN, None): (engine(), client(server_name="another.example")),
     (C, Alert.BAD_CERTIFICATE, None): (
-        engine(identities=(identity(server(issuer=NAMESAKE, key_ids=False, **TODAY)),)),
+        engine(identities=(identity(server(issuer=NAMESAKE, **(TODAY | Options(key_ids=False)))),)),
         client(),
     ),
     (C, Alert.UNSUPPORTED_CERTIFICATE, None): (
-        engine(identities=(identity(server(issuer=CA, purposes=(ExtendedKeyUsageOID.CLIENT_AUTH,), **TODAY)),)),
+        engine(identities=(identity(server(issuer=CA, **(TODAY | FOR_CLIENTS))),)),
         client(),
     ),
     (C, Alert.CERTIFICATE_REVOKED, None): (

@@ -9,7 +9,7 @@ import itertools
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +19,25 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.listeners.session_log import LINES_PER_SECOND
+from gateway.model import Code
 from tests.credentials.stores import STORE_PASSWORD, keytool
 from tests.dtls.certificates import DAY_S, Issued, authority, crl, device
 
+from .dtls_device import Device
 from .harness import Gateway, eventually
 from .secure import (
     PSK_FLAGS,
     PSK_IDENTITY,
     Client,
-    MakeGateway,
     coaps_client,
     devices,
+    endpoints,
     secure,
     validity,
     write_certificate,
     write_pair,
 )
+from .test_identities import with_certificate
 
 NAMED = "return {deviceName: String.fromCharCode.apply(String, payload), telemetry: {t: 1}};"
 CLIENTS: tuple[Client, ...] = get_args(Client)
@@ -76,6 +79,7 @@ class Files(NamedTuple):
     ca: Path
     crl: Path
     pinned: Path
+    issued: dict[str, Issued]
     server_ca: Issued
     trust_server: tuple[str, ...]
     """libcoap's option to believe the gateway."""
@@ -105,7 +109,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Made once."""
     folder = tmp_path_factory.mktemp("certificates")
     ca, another, server_ca = (authority(f"{name} CA", **validity(-20)) for name in ("Device", "Another", "Server"))
-    made = {
+    made: dict[str, Issued] = {
         "good": device("good", issuer=ca, **validity()),
         "expired": device("expired", issuer=ca, **validity(-10, -2)),
         "not yet valid": device("not yet valid", issuer=ca, **validity(2, 10)),
@@ -122,56 +126,68 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
         ca=write_certificate(folder / "ca.pem", ca),
         crl=folder / "ca.crl",
         pinned=folder / "pinned.pem",
+        issued=made,
         server_ca=server_ca,
         trust_server=("-R", str(write_certificate(folder / "server-ca.pem", server_ca))),
     )
 
 
 @pytest.fixture(scope="module")
-def matrix(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    """A gateway for each of the `WAYS`, all with the same catalogue, and what came of every client at each of them."""
-    first = secure(Gateway(tmp_path_factory.mktemp("catalogue"), {}), files.server_ca, COAP_DTLS_CRL=str(files.crl))
-    path = first.add_integration("named", NAMED, "--security-mode", "DTLS").split("/", 3)[3]
-    first.command("trust", "add", str(files.ca))
-    first.command("trust", "add", str(files.pinned), "--as", "device")
-    gateways = {way: like(first, tmp_path_factory.mktemp("gateway"), way) for way in WAYS}
+def prepared(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    """A gateway that trusts nobody yet and is never started: the others are made like it."""
+    gateway = secure(Gateway(tmp_path_factory.mktemp("prepared"), {}), files.server_ca)
+    gateway.add_integration("named", NAMED, "--security-mode", "DTLS")
+    return gateway
+
+
+def like(model: Gateway, folder: Path, **settings: str) -> Gateway:
+    """A gateway with the settings, the certificate and the catalogue of another one."""
+    gateway = Gateway(folder, {})
+    shutil.copytree(model.folder, folder, dirs_exist_ok=True)
+    own = {name: gateway.environment[name] for name in ("GATEWAY_DATA_DIR", "COAP_BIND_PORT", "COAP_DTLS_BIND_PORT")}
+    gateway.environment = {**model.environment, **own, **settings}
+    return gateway
+
+
+@pytest.fixture(scope="module")
+def matrix(prepared: Gateway, files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """A gateway for each of the `WAYS`, all with the same trust, and what came of every client at each of them."""
+    trusting = like(prepared, tmp_path_factory.mktemp("trusting"), COAP_DTLS_CRL=str(files.crl))
+    trusting.command("trust", "add", str(files.ca))
+    trusting.command("trust", "add", str(files.pinned), "--as", "device")
+    names = ("COAP_DTLS_CLIENT_AUTH", "TB_COAP_X509_DTLS_SKIP_VALIDITY_CHECK_FOR_CLIENT_CERT")
+    gateways = {
+        way: like(trusting, tmp_path_factory.mktemp("gateway"), **dict(zip(names, way, strict=True))) for way in WAYS
+    }
     try:
         for gateway in gateways.values():
             gateway.launch()
         with ThreadPoolExecutor(len(WAYS)) as threads:
-            seen = threads.map(lambda way: all_clients(gateways[way], way, path, files), WAYS)
-            yield Matrix(
-                {(way, *who): one for way, some in zip(WAYS, seen, strict=True) for who, one in some.items()},
-                {way: devices(gateway) for way, gateway in gateways.items()},
-            )
+            outcomes = list(threads.map(lambda gateway: all_clients(gateway, files), gateways.values()))
+        yield Matrix(
+            {(way, *who): one for way, seen in zip(WAYS, outcomes, strict=True) for who, one in seen.items()},
+            {way: devices(gateway) for way, gateway in gateways.items()},
+        )
     finally:
         for gateway in gateways.values():
             gateway.kill()
 
 
-def like(first: Gateway, folder: Path, way: Way) -> Gateway:
-    """A gateway with the settings and the catalogue of another one, and a way of its own."""
-    gateway = Gateway(folder, {})
-    shutil.copytree(first.data_dir, gateway.data_dir)
-    own = {name: gateway.environment[name] for name in ("GATEWAY_DATA_DIR", "COAP_BIND_PORT", "COAP_DTLS_BIND_PORT")}
-    gateway.environment = first.environment | own
-    names = ("COAP_DTLS_CLIENT_AUTH", "TB_COAP_X509_DTLS_SKIP_VALIDITY_CHECK_FOR_CLIENT_CERT")
-    gateway.environment |= dict(zip(names, way, strict=True))
-    return gateway
+def url_of(gateway: Gateway) -> str:
+    return endpoints(gateway, "named")["coaps"]
 
 
-def all_clients(gateway: Gateway, way: Way, path: str, files: Files) -> dict[tuple[Client, str], Seen]:
+def all_clients(gateway: Gateway, files: Files) -> dict[tuple[Client, str], Seen]:
     """Let every client come, one after the other, and last of all one with a pre-shared key."""
+    url, seen = url_of(gateway), {}
     eventually(lambda: "listens on" in gateway.log, "the gateway listens")
-    url = f"coaps://127.0.0.1:{gateway.dtls_port}/{path}"
-    seen = {}
     for client in CLIENTS:
         for name, flags in files.flags.items():
             seen[client, name] = one_client(gateway, client, url, f"{client} {name}", *flags, *files.trust_server)
         next_second()
     assert coaps_client("openssl", url, *PSK_FLAGS, payload=b"last") == ""
     # Reports come in order: those of before are there by then, or never.
-    eventually(lambda: devices(gateway).get("last") == PSK_IDENTITY, f"the last uplink is in the view of {way}")
+    eventually(lambda: devices(gateway).get("last") == PSK_IDENTITY, "the last uplink is in the view")
     return seen
 
 
@@ -219,3 +235,93 @@ def alert_of(printed: str) -> str:
     }
     (found,) = [name for name, texts in names.items() if any(f"{text}\n" in printed for text in texts)]
     return found
+
+
+# -- where trust comes from ------------------------------------------------------------------------
+
+
+def in_the_catalogue(gateway: Gateway, files: Files) -> None:
+    gateway.command("trust", "add", str(files.ca))
+    gateway.command("trust", "add", str(files.pinned), "--as", "device")
+
+
+def in_a_pem_file(gateway: Gateway, files: Files) -> None:
+    store = gateway.folder / "store.pem"
+    store.write_bytes(files.ca.read_bytes() + files.pinned.read_bytes())
+    gateway.environment["COAP_DTLS_TRUST_STORE"] = str(store)
+
+
+def in_a_folder(gateway: Gateway, files: Files) -> None:
+    store = gateway.folder / "store"
+    store.mkdir()
+    shutil.copy(files.ca, store / "ca.crt")
+    shutil.copy(files.pinned, store)
+    gateway.environment["COAP_DTLS_TRUST_STORE"] = str(store)
+
+
+def in_a_keystore(gateway: Gateway, files: Files, kind: str) -> None:
+    for alias, file in {"ca": files.ca, "sensor": files.pinned}.items():
+        what = ("-importcert", "-noprompt", "-alias", alias, "-file", str(file))
+        keytool(gateway.folder, *what, "-keystore", "store", "-storetype", kind, "-storepass", STORE_PASSWORD)
+    gateway.environment["COAP_DTLS_TRUST_STORE"] = str(gateway.folder / "store")
+
+
+def in_a_jks(gateway: Gateway, files: Files) -> None:
+    in_a_keystore(gateway, files, "JKS")
+
+
+def in_a_pkcs12(gateway: Gateway, files: Files) -> None:
+    in_a_keystore(gateway, files, "PKCS12")
+
+
+@pytest.mark.parametrize("keep", [in_the_catalogue, in_a_pem_file, in_a_folder, in_a_jks, in_a_pkcs12])
+def test_trust_may_be_kept(
+    prepared: Gateway, files: Files, tmp_path: Path, keep: Callable[[Gateway, Files], None]
+) -> None:
+    gateway = like(prepared, tmp_path)
+    keep(gateway, files)
+    url = url_of(gateway)
+    with started(gateway):
+        for client in CLIENTS:
+            for name in ("good", "pinned", "wrong CA", "unknown"):
+                flags = (*files.flags[name], *files.trust_server)
+                assert one_client(gateway, client, url, f"{client} {name}", *flags).failure == REFUSALS.get(name, "")
+        expected = {f"{client} {name}": name for client in CLIENTS for name in ("good", "pinned")}
+        eventually(lambda: devices(gateway) == expected, "those that are trusted have written")
+
+
+def test_who_is_revoked_loses_the_session_and_gets_no_other(prepared: Gateway, files: Files, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    settings = {
+        "COAP_DTLS_TRUST_STORE": str(files.ca),
+        "COAP_DTLS_CRL": str(lists),
+        "TB_TRANSPORT_SSL_CERTIFICATE_RELOAD_CHECK_INTERVAL_SECONDS": "1",
+    }
+    gateway = like(prepared, tmp_path / "gateway", **settings)
+    url = url_of(gateway)
+    with started(gateway):
+        some: list[Device] = []
+        sensor = with_certificate(gateway, some, files.issued["revoked"])
+        other = with_certificate(gateway, some, files.issued["good"])
+        assert sensor.post(url, b"sensor").code == Code.CREATED
+        shutil.copy(files.crl, lists)
+        sensor.wait_for_end()
+        assert sensor.ended == "closed by the peer"
+        assert other.post(url, b"other").code == Code.CREATED
+        assert "x509 'revoked' from" in gateway.log
+        for client in CLIENTS:
+            flags = (*files.flags["revoked"], *files.trust_server)
+            assert one_client(gateway, client, url, "x", *flags).failure.startswith(REFUSALS["revoked"])
+        for one in some:
+            one.close()
+        eventually(lambda: set(devices(gateway)) == {"sensor", "other"}, "what was accepted is in the view")
+
+
+@contextlib.contextmanager
+def started(gateway: Gateway) -> Iterator[None]:
+    try:
+        gateway.start()
+        yield
+    finally:
+        gateway.kill()
