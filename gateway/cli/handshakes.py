@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from gateway.cli.findings import Finding, Mark
 from gateway.cli.dtls_way import trust_of
+from gateway.cli.findings import Finding, Mark
 from gateway.cli.output import print_fields, print_line, time_text
 from gateway.cli.send import COAPS_PORT, check_url
 from gateway.credentials.explanations import Failure, Speaker, Stake, explain

@@ -199,10 +199,10 @@ def _tell(carrier: "DtlsClient") -> None:
 
 
 def _no_response(url: str, why: str) -> UnavailableError:
-    return UnavailableError(
-        f"no response from {url} {why}",
-        hint="is the gateway running, and on this address and port? (gateway check)",
-    )
+    hint = "is the gateway running, and on this address and port? (gateway check)"
+    if url.startswith("coaps:"):
+        hint = "the DTLS session was there, so address and credentials are right: see the server's log, or try again"
+    return UnavailableError(f"no response from {url} {why}", hint=hint)
 
 
 def check_url(url: str) -> SplitResult:

@@ -70,7 +70,7 @@ _SERVER, _CLIENT = Speaker.SERVER, Speaker.CLIENT
 
 _CLIENT_CERTIFICATE = "gateway certs inspect FILE shows it, gateway certs client makes another"
 _CLIENT_PSK = (
-    "compare the identity: gateway psk list; set the key anew: gateway psk add IDENTITY; "
+    "compare the identity: gateway psk list; set the key anew: gateway psk add IDENTITY --replace; "
     "a key in hex goes to --psk-key-hex, not to --psk-key"
 )
 _ODD = "see the server's log; a capture (docs/dtls.md) shows the messages"

@@ -371,10 +371,11 @@ class Endpoint:
         self._refuse(attempt.handshake.writer, attempt.address, failure, now_s)
 
     def _refuse(self, writer: RecordWriter, address: bytes, failure: AlertError, now_s: float) -> None:
-        if not isinstance(failure, PeerAlertError):
+        by_peer = isinstance(failure, PeerAlertError)
+        if not by_peer:
             self._alert(writer, address, failure.description)
         self._admission.failed(address, now_s)
-        self._events.append(HandshakeFailed(address, failure.description, failure.reason))
+        self._events.append(HandshakeFailed(address, failure.description, failure.reason, by_peer))
 
     def _tell_given_up(self, attempt: Attempt, reason: str) -> None:
         hint = attempt.handshake.hint

@@ -31,6 +31,8 @@ class HandshakeFailed:
     address: bytes
     alert: AlertDescription | None
     reason: str
+    by_peer: bool = False
+    """Whether the alert is the peer's, and authentic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class DtlsClient(asyncio.DatagramProtocol):
     def _failure(self, event: HandshakeFailed) -> HandshakeError:
         if event.alert is None:
             return self._timed_out(event.reason)
-        speaker = Speaker.SERVER if event.reason.startswith("the peer sent alert") else Speaker.CLIENT
+        speaker = Speaker.SERVER if event.by_peer else Speaker.CLIENT
         return self._failed(speaker, event.alert, event.reason)
 
 

@@ -68,7 +68,7 @@ def main() -> int:
         return 130
     for name, error in measured.errors.items():
         _warn(f"{name}: {error}")
-    if measured.rows:
+    if measured.tables:
         _show(measured, machine, arguments, arguments.json or suite.json)
     elif not measured.errors:
         _warn(f"no scenario is called {' or '.join(arguments.only)}")
@@ -82,7 +82,7 @@ def _show(measured: report.Report, machine: dict[str, Any], arguments: argparse.
         f"Python {machine['python']}, data on {machine['data_file_system']}"
         f"{', realtime scheduling' if arguments.realtime else ''}\n"
     )
-    for rows in (measured.rows, *measured.more_tables):
+    for rows in measured.tables:
         print(report.table(rows) + "\n")
     for note in measured.notes:
         print(note + "\n")

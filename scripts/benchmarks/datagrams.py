@@ -103,9 +103,7 @@ class Requests:
             self._headers[slot].header = _MsgHdr(iov=ctypes.addressof(self._iovs[2 * slot]), iov_length=2)
         self._address = ctypes.addressof(self._headers)
         head = request_head(method, confirmable=confirmable)
-        self._all_heads = b"".join(
-            head + mid.to_bytes(2, "little") * 2 + b"\0\0" for mid in range(MESSAGE_IDS)
-        )
+        self._all_heads = b"".join(head + mid.to_bytes(2, "little") * 2 + b"\0\0" for mid in range(MESSAGE_IDS))
         self._head_bytes = memoryview(self._heads).cast("B")
         self._sockets = self._head_bytes.cast("H")[3::4]
         """The upper half of each head's token."""

@@ -20,7 +20,7 @@ from benchmarks import dtls_memory
 from benchmarks.dtls_peers import Case, Clients, Credentials, GatewayServer, Server
 from benchmarks.dtls_pyopenssl import PyOpenSslServer
 from benchmarks.options import Options
-from benchmarks.report import Report, Verdict
+from benchmarks.report import Report, Rows, Verdict
 from benchmarks.servers import BenchError
 
 ROUNDS = 7
@@ -186,10 +186,9 @@ def measure(options: Options) -> Report:
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     report = Report()
-    _measure_time(options, report)
-    _measure_memory(options, report)
-    if report.rows:
-        report.rows.insert(0, ("scenario", "unit", "gateway", "pyOpenSSL", "budget"))
+    rows = [*_measure_time(options, report), *_measure_memory(options, report)]
+    if rows:
+        report.tables = [[("scenario", "unit", "gateway", "pyOpenSSL", "budget"), *rows]]
         report.notes = [
             f"CPU time: median / least of {ROUNDS} rounds.",
             f"cryptography {version('cryptography')} and pyOpenSSL {version('pyOpenSSL')}, "
@@ -198,7 +197,9 @@ def measure(options: Options) -> Report:
     return report
 
 
-def _measure_time(options: Options, report: Report) -> None:
+def _measure_time(options: Options, report: Report) -> Rows:
+    """Adds to the report all but the table's rows, which it gives."""
+    rows: Rows = []
     kinds = [kind for kind in KINDS if options.wants(kind.name)]
     credentials = Credentials.make()
     ours = {kind.name: _measurement(kind, credentials, GatewayServer) for kind in kinds}
@@ -215,12 +216,13 @@ def _measure_time(options: Options, report: Report) -> None:
             measurement.measure()
     for kind in kinds:
         mine, other = ours[kind.name], theirs.get(kind.name)
-        report.rows.append((kind.title, "µs", str(mine), str(other or ""), f"{kind.budget_us:g}"))
+        rows.append((kind.title, "µs", str(mine), str(other or ""), f"{kind.budget_us:g}"))
         report.verdicts.append(Verdict(kind.title, mine.median_us, kind.budget_us, True, "µs"))
         if other is not None and kind.is_compared:
             ratio = mine.median_us / other.median_us
             report.verdicts.append(Verdict(f"{kind.title}, to pyOpenSSL's", ratio, 1.0, True, "times"))
     report.results += [measurement.as_json() for measurement in measurements]
+    return rows
 
 
 def _measurement(kind: Kind, credentials: Credentials, server: type[GatewayServer | PyOpenSslServer]) -> Measurement:
@@ -228,7 +230,9 @@ def _measurement(kind: Kind, credentials: Credentials, server: type[GatewayServe
     return Measurement(name, kind, functools.partial(server, kind.case, credentials), credentials)
 
 
-def _measure_memory(options: Options, report: Report) -> None:
+def _measure_memory(options: Options, report: Report) -> Rows:
+    """Likewise."""
+    rows: Rows = []
     for name, title, case in IDLE:
         if not options.wants(name):
             continue
@@ -246,5 +250,6 @@ def _measure_memory(options: Options, report: Report) -> None:
             report.errors[name] = str(error)
             continue
         theirs = f"{other.resident_bytes:,.0f}" if other else ""
-        report.rows.append((title, "bytes", f"{mine.resident_bytes:,.0f}", theirs, f"{IDLE_BUDGET_BYTES:,}"))
+        rows.append((title, "bytes", f"{mine.resident_bytes:,.0f}", theirs, f"{IDLE_BUDGET_BYTES:,}"))
         report.verdicts.append(Verdict(title, mine.resident_bytes, IDLE_BUDGET_BYTES, True, "bytes"))
+    return rows

@@ -47,6 +47,6 @@ def _work(placement: Placement, sending: Connection, work: Callable[[], object])
     servers.prepare_generator(placement)
     try:
         done = work()
-    except BenchError as error:
-        done = error
+    except (BenchError, OSError) as error:
+        done = BenchError(str(error))
     sending.send(done)

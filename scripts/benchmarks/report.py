@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import processes
 
@@ -31,14 +31,16 @@ class Verdict:
         return f"{verdict:6}  {self.what}: {self.figure:.2f} {self.unit} ({relation} {self.budget:g})"
 
 
+Rows: TypeAlias = list[tuple[str, ...]]
+"""A table, its head first."""
+
+
 @dataclass(slots=True)
 class Report:
     """What a suite gave."""
 
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    """The table, its head first; empty where nothing was measured."""
-    more_tables: list[list[tuple[str, ...]]] = field(default_factory=list)
-    """Further tables, where not all that was measured has the same columns."""
+    tables: list[Rows] = field(default_factory=list)
+    """One for all that has the same columns; none where nothing was measured."""
     notes: list[str] = field(default_factory=list)
     """What to know when reading the tables."""
     verdicts: list[Verdict] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Devices of a secure gateway: each makes a handshake from a socket of its own, perhaps sends an uplink, and is gone."""
+"""Devices of a secure gateway: each makes a handshake from a socket of its own, may send an uplink, and is gone."""
 
 import select
 import socket
@@ -37,7 +37,7 @@ class Device:
         """How to resume its session, once there is one."""
         self._endpoint = Endpoint(config)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.bind((_host(number), 0))
+        self.socket.bind((host_of(number), 0))
         self.socket.connect((HOST, port))
         self._endpoint.connect(SERVER, self.begun_s, resumption=resumption)
         self._flush()
@@ -169,7 +169,7 @@ def is_success(response: bytes | None) -> bool:
     return response is not None and response[:2] == _ACKNOWLEDGED_2_01
 
 
-def _host(number: int) -> str:
+def host_of(number: int) -> str:
     """A loopback address for each device, so that none is taken for another that had its port before."""
     high, middle, low = (number >> 16) % 100 + 1, number >> 8 & 0xFF, number & 0xFF
     return f"127.{high}.{middle}.{low}"

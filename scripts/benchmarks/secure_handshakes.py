@@ -83,9 +83,7 @@ def measure(options: Options) -> tuple[dict[str, Handshakes], dict[str, str]]:
         bound_s = options.warm_up_s + options.saturated_s + BOUND_S
         try:
             with secure_gateway.started(options, credentials=credentials) as server:
-                done[kind.name] = forked.run(
-                    options.placement, bound_s, _measure, kind, server, credentials, options
-                )
+                done[kind.name] = forked.run(options.placement, bound_s, _measure, kind, server, credentials, options)
         except (BenchError, OSError) as error:
             errors[kind.name] = str(error)
     return done, errors

@@ -63,9 +63,7 @@ def measure(options: Options) -> tuple[dict[str, Idle], dict[str, str]]:
         sessions = options.idle_sessions
         try:
             with secure_gateway.started(options, credentials=credentials, psks=WARM_UP + sessions) as server:
-                done[kind.name] = forked.run(
-                    options.placement, BOUND_S, _measure, kind, server, credentials, sessions
-                )
+                done[kind.name] = forked.run(options.placement, BOUND_S, _measure, kind, server, credentials, sessions)
         except (BenchError, OSError) as error:
             errors[kind.name] = str(error)
     return done, errors

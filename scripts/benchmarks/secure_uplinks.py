@@ -1,7 +1,6 @@
 """What an uplink over an established DTLS session costs, and the same over plain CoAP."""
 
 import functools
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ def _dtls(*, connection_id: bool) -> Dtls:
     return Dtls(psk.identity.decode(), psk.key.hex(), connection_id)
 
 
-_PSK = _kind("PSK session, JSON through Python, stored", dtls=_dtls(connection_id=False), budget_us=BUDGET_US)
+PSK = _kind("PSK session, JSON through Python, stored", dtls=_dtls(connection_id=False), budget_us=BUDGET_US)
 _PSK_CID = _kind(
     "PSK session with connection ID, JSON through Python, stored", dtls=_dtls(connection_id=True), budget_us=BUDGET_US
 )
@@ -64,9 +63,9 @@ COMPARED = "psk-con"
 
 SCENARIOS = (
     Scenario(PLAIN, _PLAIN),
-    Scenario(COMPARED, _PSK),
+    Scenario(COMPARED, PSK),
     Scenario("psk-con-cid", _PSK_CID),
-    Scenario("psk-non", _PSK, confirmable=False),
+    Scenario("psk-non", PSK, confirmable=False),
     Scenario("psk-javascript", _PSK_JAVASCRIPT),
 )
 

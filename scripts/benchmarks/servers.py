@@ -196,11 +196,19 @@ def _started(command: list[str], port: int, *, environment: Mapping[str, str] | 
     )
     try:
         _wait_for_answer(process, port)
-        yield process.pid
-        if process.poll() is not None:
-            raise BenchError(f"{_name(process)} ended while it was measured, exit code {process.returncode}")
+        try:
+            yield process.pid
+        except (BenchError, OSError):
+            _check_runs(process)  # what failed may have failed because of that
+            raise
+        _check_runs(process)
     finally:
         _end(process)
+
+
+def _check_runs(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise BenchError(f"{_name(process)} ended while it was measured, exit code {process.returncode}") from None
 
 
 def _wait_for_answer(process: subprocess.Popen[bytes], port: int) -> None:

@@ -173,22 +173,7 @@ def measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Resul
     """Measure one kind. Raises BenchError and OSError."""
     print(f"{name} …", file=sys.stderr, flush=True)
     with kind.start(options) as server:
-        job = Job(
-            host=servers.HOST,
-            port=server.dtls_port if kind.dtls else server.port,
-            confirmable=confirmable,
-            method=kind.method,
-            tails=[tail.hex() for tail in _tails(kind)],
-            expected_code=kind.expected,
-            sockets=kind.sockets,
-            window=kind.window,
-            paced_rate=PACED_RATE,
-            warm_up_s=options.warm_up_s,
-            paced_s=options.paced_s,
-            saturated_s=options.saturated_s,
-            watched=server.watched,
-            dtls=kind.dtls,
-        )
+        job = job_of(kind, server, options, confirmable=confirmable)
         before_s = processes.cpu_seconds(server.supervisor) if server.supervisor else 0.0
         load = _generate(job, options)
         supervisor_cpu_us = None
@@ -206,6 +191,28 @@ def measure(kind: Kind, name: str, confirmable: bool, options: Options) -> Resul
         paced=load.paced,
         saturated=load.saturated,
         supervisor_cpu_us=supervisor_cpu_us,
+    )
+
+
+def job_of(
+    kind: Kind, server: Server, options: Options, *, confirmable: bool = True, paced_rate: int = PACED_RATE
+) -> Job:
+    """What the load generator is to do."""
+    return Job(
+        host=servers.HOST,
+        port=server.dtls_port if kind.dtls else server.port,
+        confirmable=confirmable,
+        method=kind.method,
+        tails=[tail.hex() for tail in _tails(kind)],
+        expected_code=kind.expected,
+        sockets=kind.sockets,
+        window=kind.window,
+        paced_rate=paced_rate,
+        warm_up_s=options.warm_up_s,
+        paced_s=options.paced_s,
+        saturated_s=options.saturated_s,
+        watched=server.watched,
+        dtls=kind.dtls,
     )
 
 

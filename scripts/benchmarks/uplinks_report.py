@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks import uplinks
 from benchmarks.options import Options
-from benchmarks.report import Report, Verdict
+from benchmarks.report import Report, Rows, Verdict
 from benchmarks.uplinks import PACED_RATE, Result
 
 LEAST_RATIO_TO_AIOCOAP = 18.0
@@ -20,7 +20,7 @@ def measure(options: Options) -> Report:
     if not run.results:
         return Report(errors=run.errors)
     return Report(
-        rows=rows(run.results),
+        tables=[rows(run.results)],
         notes=disturbance(run.results, realtime=options.placement.realtime),
         verdicts=_verdicts(run.results),
         results=[result.as_json() for result in run.results],
@@ -29,11 +29,7 @@ def measure(options: Options) -> Report:
 
 
 def _verdicts(results: Sequence[Result]) -> list[Verdict]:
-    found = [
-        Verdict(f"{result.title}, CPU per request", result.cpu_us, result.budget_us, True, "µs")
-        for result in results
-        if result.budget_us is not None
-    ]
+    found = verdicts_on_cpu(results)
     by_name = {result.name: result for result in results}
     for mode in ("con", "non"):
         ours, theirs = by_name.get(f"ack-{mode}"), by_name.get(f"aiocoap-{mode}")
@@ -45,8 +41,18 @@ def _verdicts(results: Sequence[Result]) -> list[Verdict]:
     return found
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = [
+def verdicts_on_cpu(results: Sequence[Result]) -> list[Verdict]:
+    """On the budgets that scenarios have."""
+    return [
+        Verdict(f"{result.title}, CPU per request", result.cpu_us, result.budget_us, True, "µs")
+        for result in results
+        if result.budget_us is not None
+    ]
+
+
+def rows(results: Sequence[Result]) -> Rows:
+    """The results as a table."""
+    found: Rows = [
         (
             "scenario",
             "requests/s",

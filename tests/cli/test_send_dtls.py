@@ -21,7 +21,7 @@ from gateway.dtls.suites import BY_NAME
 from gateway.dtls.tickets import TicketKeys
 from tests.cli.conftest import Cli, Result
 from tests.interop.credentials import PSK_IDENTITY, PSK_KEY, SERVER_NAME, Credentials, make_credentials
-from tests.interop.loop import HOST, Loop, serving
+from tests.interop.loop import HOST, Loop, calling, serving
 from tests.interop.process import Process, free_port, running, wait_until_bound
 
 PSK = ("--psk-identity", PSK_IDENTITY, "--psk-key", PSK_KEY.decode())
@@ -212,6 +212,14 @@ def test_the_time_out_covers_the_handshake(cli: Cli) -> None:
         result = cli("send", url(silent.getsockname()[1]), *TEXT, *PSK, "--timeout", "0.3")
     assert (result.code, result.out) == (1, "")
     assert "no end within 0.3 s" in result.err
+
+
+def test_a_server_that_does_not_answer_over_the_session_is_told(cli: Cli, credentials: Credentials) -> None:
+    with calling(credentials.server()) as mute:  # it answers handshakes, and no requests
+        result = cli("send", url(mute.port), *TEXT, *PSK, "--timeout", "0.5")
+    assert (result.code, result.out) == (1, "")
+    assert f"no response from {url(mute.port)} within 0.5 s" in result.err
+    assert "the DTLS session was there" in result.err
 
 
 def test_control_c_ends_it_cleanly() -> None:

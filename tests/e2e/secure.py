@@ -1,11 +1,13 @@
 """What the tests of the secure gateway share: its certificate, gateways with DTLS, and the real clients."""
 
+import contextlib
 import ipaddress
+import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -18,9 +20,13 @@ from .harness import JSON, PATIENCE_S, Gateway
 
 Client: TypeAlias = Literal["openssl", "gnutls"]
 """Which of libcoap's clients."""
+CLIENTS: tuple[Client, ...] = get_args(Client)
 
 PSK_IDENTITY, PSK_KEY = "sensor-7", "a key of 23 characters."
 PSK_FLAGS = ("-u", PSK_IDENTITY, "-k", PSK_KEY)
+
+NAMED = "return {deviceName: String.fromCharCode.apply(String, payload), telemetry: {t: 1}};"
+"""A converter that takes the payload for the device's name."""
 
 
 def validity(first_day: float = -1, last_day: float = 30) -> Options:
@@ -55,6 +61,27 @@ def secure(gateway: Gateway, issuer: Issued | None = None, **settings: str) -> G
     }
     gateway.command("psk", "add", PSK_IDENTITY, "--key-hex", PSK_KEY.encode().hex())
     return gateway
+
+
+def like(model: Gateway, folder: Path, **settings: str) -> Gateway:
+    """A gateway with the files, the catalogue and the settings of another one that does not run, and settings of its
+    own. Running the commands again would take much longer.
+    """
+    gateway = Gateway(folder, {})
+    shutil.copytree(model.folder, folder, dirs_exist_ok=True)
+    own = {name: gateway.environment[name] for name in ("GATEWAY_DATA_DIR", "COAP_BIND_PORT", "COAP_DTLS_BIND_PORT")}
+    gateway.environment = {**model.environment, **own, **settings}
+    return gateway
+
+
+@contextlib.contextmanager
+def started(gateway: Gateway) -> Iterator[None]:
+    """Have a gateway run."""
+    try:
+        gateway.start()
+        yield
+    finally:
+        gateway.kill()
 
 
 def endpoints(gateway: Gateway, name: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ libcoap's clients present whatever certificate they are given, be it expired or 
 is tried with both of them.
 """
 
-import contextlib
 import itertools
 import re
 import shutil
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, get_args
+from typing import NamedTuple, TypeAlias
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,21 +25,21 @@ from tests.dtls.certificates import DAY_S, Issued, authority, crl, device
 from .dtls_device import Device
 from .harness import Gateway, eventually
 from .secure import (
+    CLIENTS,
+    NAMED,
     PSK_FLAGS,
     PSK_IDENTITY,
     Client,
     coaps_client,
     devices,
-    endpoints,
+    like,
     secure,
+    started,
     validity,
     write_certificate,
     write_pair,
 )
 from .test_identities import with_certificate
-
-NAMED = "return {deviceName: String.fromCharCode.apply(String, payload), telemetry: {t: 1}};"
-CLIENTS: tuple[Client, ...] = get_args(Client)
 
 WHO = {name: name for name in ("good", "expired", "not yet valid", "wrong CA", "revoked", "pinned", "unknown")}
 CERTIFICATES: dict[str, str | None] = {**WHO, "missing": None}
@@ -136,16 +135,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def prepared(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Gateway:
     """A gateway that trusts nobody yet and is never started: the others are made like it."""
     gateway = secure(Gateway(tmp_path_factory.mktemp("prepared"), {}), files.server_ca)
-    gateway.add_integration("named", NAMED, "--security-mode", "DTLS")
-    return gateway
-
-
-def like(model: Gateway, folder: Path, **settings: str) -> Gateway:
-    """A gateway with the settings, the certificate and the catalogue of another one."""
-    gateway = Gateway(folder, {})
-    shutil.copytree(model.folder, folder, dirs_exist_ok=True)
-    own = {name: gateway.environment[name] for name in ("GATEWAY_DATA_DIR", "COAP_BIND_PORT", "COAP_DTLS_BIND_PORT")}
-    gateway.environment = {**model.environment, **own, **settings}
+    gateway.add_integration("named", NAMED, "--security-mode", "DTLS", "--routing-key", "named")
     return gateway
 
 
@@ -174,7 +164,7 @@ def matrix(prepared: Gateway, files: Files, tmp_path_factory: pytest.TempPathFac
 
 
 def url_of(gateway: Gateway) -> str:
-    return endpoints(gateway, "named")["coaps"]
+    return f"coaps://127.0.0.1:{gateway.dtls_port}/i/named"
 
 
 def all_clients(gateway: Gateway, files: Files) -> dict[tuple[Client, str], Seen]:
@@ -316,12 +306,3 @@ def test_who_is_revoked_loses_the_session_and_gets_no_other(prepared: Gateway, f
         for one in some:
             one.close()
         eventually(lambda: set(devices(gateway)) == {"sensor", "other"}, "what was accepted is in the view")
-
-
-@contextlib.contextmanager
-def started(gateway: Gateway) -> Iterator[None]:
-    try:
-        gateway.start()
-        yield
-    finally:
-        gateway.kill()

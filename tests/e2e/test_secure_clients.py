@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.dtls.certificates import authority, device
 
 from .harness import DEMO, JSON, Gateway, eventually
 from .secure import (
+    CLIENTS,
     PSK_FLAGS,
     PSK_IDENTITY,
     PSK_KEY,
@@ -37,7 +37,7 @@ INTEGRATIONS = 60
 """So many that the list of their endpoints takes several blocks."""
 SIZES = "return {deviceName: 'big', telemetry: {bytes: payload.length, last: payload[payload.length - 1]}};"
 
-both_clients = pytest.mark.parametrize("client", get_args(Client))
+both_clients = pytest.mark.parametrize("client", CLIENTS)
 all_ways = pytest.mark.parametrize("way", WAYS)
 
 
@@ -142,7 +142,7 @@ def test_discovery_comes_in_blocks_that_fit_a_record(
             catalogue.add_integration(Integration(key, "json", key, security_mode=SecurityMode.DTLS))
     gateway.start()
     url = f"coaps://127.0.0.1:{gateway.dtls_port}/.well-known/core"
-    for client in get_args(Client):
+    for client in CLIENTS:
         for asked in ([], ["-b", "1024"]):
             listed = coaps_client(client, url, *PSK_FLAGS, "-m", "get", *asked, payload=None)
             assert re.findall(r"</i/(routing-key-[^>]*)>", listed) == keys
@@ -154,7 +154,7 @@ def test_one_address_serves_ipv4_and_ipv6(make_gateway: MakeGateway) -> None:
     site = make_site(make_gateway(), "json", COAP_DTLS_BIND_ADDRESS="::")
     site.gateway.start()
     path = site.urls["json"].split("/", 3)[3]
-    for client in get_args(Client):
+    for client in CLIENTS:
         for host in ("127.0.0.1", "[::1]", "127.0.0.9"):
             for way, principal in WAYS.items():
                 with site.one_more("SN-001", "humidity"):
@@ -196,7 +196,7 @@ def test_two_workers_serve_alike(make_gateway: MakeGateway) -> None:
     workers, sent = 0, 0
     # The kernel deals connections out by their ports, and a client's is another one each time.
     while workers < 2 and sent < 200:
-        for client in get_args(Client):
+        for client in CLIENTS:
             for flags in site.flags.values():
                 assert coaps_client(client, site.urls["json"], *flags) == ""
                 sent += 1
