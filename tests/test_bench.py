@@ -79,18 +79,86 @@ def test_it_measures_dtls_beside_pyopenssl(tmp_path: Path) -> None:
         assert min(result["rounds_us"]) <= result["median_us"] <= max(result["rounds_us"])
 
 
-def test_it_leaves_no_data_and_no_process_behind(tmp_path: Path) -> None:
-    bench(tmp_path, "--only", "python-non")
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_uplinks_over_dtls_beside_plain_ones(tmp_path: Path) -> None:
+    process = bench(tmp_path, "secure", "--only", "psk-con", "--only", "python-con")
+
+    assert process.returncode == 0, process.stderr
+    assert "PSK session with connection ID, JSON through Python, stored, CON, CPU per request" in process.stdout
+    assert "times the worker's CPU time of one over plain CoAP" in process.stdout
+    measured = results(tmp_path)
+    assert set(measured) == {"python-con", "psk-con", "psk-con-cid"}
+    for result in measured.values():
+        assert_sound(result)
+        assert result["failures"] == {}
+
+
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_uplinks_over_dtls_without_confirmation_and_through_javascript(tmp_path: Path) -> None:
+    process = bench(tmp_path, "secure", "--only", "psk-non", "--only", "psk-javascript")
+
+    assert process.returncode == 0, process.stderr
+    measured = results(tmp_path)
+    assert set(measured) == {"psk-non", "psk-javascript"}
+    for result in measured.values():
+        assert_sound(result)
+
+
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_handshakes_with_the_running_gateway(tmp_path: Path) -> None:
+    process = bench(tmp_path, "secure", "--only", "handshake", "--only", "resumption")
+
+    assert process.returncode == 0, process.stderr
+    measured = results(tmp_path)
+    assert set(measured) == {"handshake-psk", "handshake-ecdhe", "handshake-client", "resumption"}
+    for result in measured.values():
+        assert result["count"] > 0
+        assert result["per_s"] > 0
+        assert result["cpu_us"] > 0
+
+
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_the_memory_of_idle_sessions_in_a_whole_worker(tmp_path: Path) -> None:
+    process = bench(tmp_path, "secure", "--only", "idle")
+
+    assert process.returncode == 0, process.stderr
+    assert "idle session, client certificate" in process.stdout
+    measured = results(tmp_path)
+    assert set(measured) == {"idle-psk", "idle-client"}
+    for result in measured.values():
+        assert result["sessions"] > 0
+        assert result["resident_bytes"] > 0
+
+
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_compares_latency_under_a_flood_of_hellos_with_that_of_quiet_rounds(tmp_path: Path) -> None:
+    process = bench(tmp_path, "secure", "--only", "flood")
+
+    assert process.returncode == 0, process.stderr
+    assert "ClientHellos a second, to the quiet one" in process.stdout
+    measured = results(tmp_path)
+    assert set(measured) == {"flood-forged", "flood-half-open"}
+    for result in measured.values():
+        assert result["hellos_per_s"] > 0
+        for rounds in (result["quiet"], result["flooded"]):
+            assert rounds["answers"] > 0
+            assert rounds["p50_us"] <= rounds["p99_us"]
+
+
+@pytest.mark.parametrize("scenario", [("uplinks", "python-non"), ("secure", "flood-half-open")])
+def test_it_leaves_no_data_and_no_process_behind(tmp_path: Path, scenario: tuple[str, str]) -> None:
+    suite, name = scenario
+    bench(tmp_path, suite, "--only", name)
 
     assert list((tmp_path / "data").iterdir()) == []
     marker = str(tmp_path)
-    left = [path for path in Path("/proc").glob("[0-9]*/environ") if _mentions(path, marker)]
-    assert left == []
+    processes = [path for kind in ("environ", "cmdline") for path in Path("/proc").glob(f"[0-9]*/{kind}")]
+    assert [path for path in processes if _mentions(path, marker)] == []
 
 
-def _mentions(environment: Path, marker: str) -> bool:
+def _mentions(file: Path, marker: str) -> bool:
     try:
-        return marker in environment.read_text(errors="replace")
+        return marker in file.read_text(errors="replace")
     except OSError:  # ended meanwhile
         return False
 

@@ -245,12 +245,11 @@ def _end(principal: Principal) -> str:
 
 def _policy(ca: Path | None) -> "tuple[TrustPolicy, Sequence[str]]":
     """What the gateway trusts: files and catalogue; with `ca`, that file in place of both. Revocation lists count."""
-    from cryptography import x509
-
     from gateway.credentials.files import read_file
     from gateway.credentials.pem import read_certificates
     from gateway.credentials.trust_files import load_trust_files
     from gateway.dtls.trust import TrustPolicy
+    from gateway.listeners.dtls_policy import trust_policy
     from gateway.storage.catalogue import FILE_NAME
 
     settings = load_settings()
@@ -265,10 +264,4 @@ def _policy(ca: Path | None) -> "tuple[TrustPolicy, Sequence[str]]":
     if there:
         with open_catalogue(settings) as catalogue:
             trusted = catalogue.credentials.trusted()
-    policy = TrustPolicy(
-        (*files.anchors, *(x509.load_der_x509_certificate(one.der) for one in trusted if one.kind == "ca")),
-        pinned=[one.fingerprint for one in trusted if one.kind == "device"],
-        crls=files.crls,
-        skip_validity=skip_validity,
-    )
-    return policy, files.findings
+    return trust_policy(settings, files, trusted), files.findings

@@ -7,7 +7,6 @@ from gateway.cli.findings import Finding, Mark
 from gateway.credentials.keyfile import KeyFile
 from gateway.credentials.server import load_server_credentials
 from gateway.credentials.trust_files import load_trust_files
-from gateway.dtls.trust import TrustPolicy
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 
@@ -33,9 +32,10 @@ def _check_server(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_trust(settings: Settings) -> Iterator[Finding]:
+    from gateway.listeners.dtls_policy import trust_policy
+
     files = load_trust_files(settings)
-    skip_validity = settings.tb_coap_x509_dtls_skip_validity_check_for_client_cert
-    policy = TrustPolicy(files.anchors, crls=files.crls, skip_validity=skip_validity)
+    policy = trust_policy(settings, files, ())
     yield Finding(
         Mark.OK,
         f"client certificates: {settings.coap_dtls_client_auth}; from files, {len(files.anchors)} trusted and "

@@ -11,7 +11,7 @@ from gateway.cli.output import print_note
 from gateway.cli.send_options import DtlsOptions
 from gateway.credentials.files import read_file as read_credentials
 from gateway.credentials.pem import load_identity, read_certificates
-from gateway.credentials.psk import IDENTITY_BYTES_MAX, KEY_BYTES_MAX
+from gateway.credentials.psk import IDENTITY_BYTES_MAX, KEY_BYTES_MAX, key_of_file
 from gateway.dtls.config import Config, Identity, PskCredential, Trust
 from gateway.dtls.suites import BY_NAME, CipherSuite
 from gateway.dtls.trust import TrustPolicy
@@ -79,10 +79,7 @@ def _psk_key(options: DtlsOptions) -> bytes:
     if options.psk_key_hex is not None:
         return _secret_hex(options.psk_key_hex)
     assert options.psk_key_file is not None
-    content = read_file(options.psk_key_file, limit_bytes=KEY_BYTES_MAX + 2)
-    line = content.removesuffix(b"\n").removesuffix(b"\r")
-    # A key of any bytes may end in what would be a line's end in a text.
-    return line if line.isascii() and line.decode().isprintable() else content
+    return key_of_file(read_file(options.psk_key_file, limit_bytes=KEY_BYTES_MAX + 2))
 
 
 def _identity(options: DtlsOptions) -> Identity | None:

@@ -71,7 +71,7 @@ def read_jks(file: CredentialFile, where: str, password: str, password_name: str
     except ImportError:
         raise ConfigurationError(
             f"{where}: is a JKS keystore, and reading those takes pyjks, which is not installed",
-            hint=f"pip install 'gateway[jks]', or {conversion}",
+            hint=f"pip install 'pyjks>=20,<21' (it takes a C compiler), or {conversion}",
         ) from None
     try:
         store = jks.KeyStore.loads(file.data, password, try_decrypt_keys=False)

@@ -10,16 +10,16 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.coap.bridge import MAX_MESSAGE_BYTES, Bridge
+from gateway.coap.bridge import MAX_MESSAGE_BYTES
 from gateway.coap.discovery import Path
-from gateway.coap.endpoint import Endpoint, Resolver, Route
-from gateway.coap.exchanges import Exchanges
+from gateway.coap.endpoint import Resolver, Route
 from gateway.dtls.alerts import DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.connection_ids import shard_of_datagram
-from gateway.dtls.endpoint import Endpoint as DtlsEndpoint
+from gateway.dtls.endpoint import Endpoint
 from gateway.dtls.events import AddressChanged, AssociationClosed, HandshakeCompleted, HandshakeFailed
 from gateway.listeners.batch_socket import BatchSocket, Datagram
+from gateway.listeners.coap_server import make_coap_server
 from gateway.listeners.dtls_policy import DtlsPolicy, Predicate
 from gateway.listeners.relay import Relay
 from gateway.listeners.session_files import Position, SessionFiles
@@ -39,9 +39,6 @@ from gateway.metrics import (
 )
 from gateway.model import Principal, Security
 from gateway.settings import Settings
-
-FOLLOW_S = 0.25
-"""How often the sessions are looked after: figures, and those that have been silent for too long when it is time."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,35 +67,21 @@ class DtlsListener:
         self._cid_bytes = settings.coap_dtls_connection_id_length
         self._metrics = metrics
         self._log = SessionLog(self._name_of)
-        self._dtls = DtlsEndpoint(policy.config)
+        self._dtls = Endpoint(policy.config)
         self._associations: dict[Route, Association] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._idle_check_s = settings.tb_coap_x509_dtls_session_report_timeout / 1000
         self._next_idle_check_s = time.monotonic() + self._idle_check_s
-        exchanges = Exchanges(max_entries=settings.gateway_dedup_entries, metrics=metrics)
-        self.endpoint = Endpoint(
-            security=Security.DTLS,
-            resolve=resolve,
-            exchanges=exchanges,
-            metrics=metrics,
-            max_body_bytes=settings.gateway_max_body_bytes,
-            on_output=self._send_soon,
-            principal_of=self._principal_of,
-        )
-        self._bridge = Bridge(
-            self.endpoint,
-            security=Security.DTLS,
+        self.endpoint, self._bridge = make_coap_server(
+            settings,
+            Security.DTLS,
             resolve=resolve,
             endpoints=endpoints,
-            exchanges=exchanges,
             metrics=metrics,
-            max_body_bytes=settings.gateway_max_body_bytes,
-            piggyback_timeout_s=settings.coap_piggyback_timeout / 1000,
-            messages_per_s=settings.gateway_bridge_rate,
+            on_output=self._send_soon,
             principal_of=self._principal_of,
             room_of=self._room_of,
         )
-        self.endpoint.attach(self._bridge)
 
     def start(self) -> None:
         """Begin to read."""

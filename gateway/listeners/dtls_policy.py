@@ -25,7 +25,7 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.model import Principal
 from gateway.settings import CredentialsType, Settings
 from gateway.storage.catalogue import Catalogue
-from gateway.storage.credential_store import CredentialStore
+from gateway.storage.credential_store import CredentialStore, Trusted
 
 SESSION_IDS = 4096
 """Sessions that a worker keeps for clients without tickets, which can resume them with this worker only."""
@@ -147,16 +147,7 @@ class DtlsPolicy:
 
     def _make_trust(self) -> tuple[TrustPolicy, bool]:
         trusted = self._credentials.trusted()
-        anchors = [x509.load_der_x509_certificate(one.der) for one in trusted if one.kind == "ca"]
-        raw_keys = [one.fingerprint for one in trusted if one.kind == "key"]
-        policy = TrustPolicy(
-            (*self._files.anchors, *anchors),
-            pinned=[one.fingerprint for one in trusted if one.kind == "device"],
-            raw_keys=raw_keys,
-            crls=self._files.crls,
-            skip_validity=self._settings.tb_coap_x509_dtls_skip_validity_check_for_client_cert,
-        )
-        return policy, bool(raw_keys)
+        return trust_policy(self._settings, self._files, trusted), any(one.kind == "key" for one in trusted)
 
     def _make_config(self) -> Config:
         settings = self._settings
@@ -200,6 +191,17 @@ class DtlsPolicy:
         except GatewayError as error:
             _log.error("the pre-shared key of %r can't be had: %s", name, error.message)
             return None
+
+
+def trust_policy(settings: Settings, files: TrustFiles, trusted: Sequence[Trusted]) -> TrustPolicy:
+    """Whom clients are trusted by: what the files say, and what the catalogue says."""
+    return TrustPolicy(
+        (*files.anchors, *(x509.load_der_x509_certificate(one.der) for one in trusted if one.kind == "ca")),
+        pinned=[one.fingerprint for one in trusted if one.kind == "device"],
+        raw_keys=[one.fingerprint for one in trusted if one.kind == "key"],
+        crls=files.crls,
+        skip_validity=settings.tb_coap_x509_dtls_skip_validity_check_for_client_cert,
+    )
 
 
 def load_key_file(settings: Settings, credentials: CredentialStore, *, make: bool) -> KeyFile | None:

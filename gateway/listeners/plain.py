@@ -5,11 +5,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.coap.bridge import Bridge
 from gateway.coap.discovery import Path
-from gateway.coap.endpoint import Endpoint, Resolver
-from gateway.coap.exchanges import Exchanges
+from gateway.coap.endpoint import Resolver
 from gateway.listeners.batch_socket import BatchSocket
+from gateway.listeners.coap_server import make_coap_server
 from gateway.metrics import Metrics
 from gateway.model import Security
 from gateway.settings import Settings
@@ -30,27 +29,14 @@ class PlainListener:
         """Take over a bound socket; to be made in a running loop. `start` begins to read."""
         self._loop = asyncio.get_running_loop()
         self._socket = BatchSocket(sock)
-        exchanges = Exchanges(max_entries=settings.gateway_dedup_entries, metrics=metrics)
-        self.endpoint = Endpoint(
-            security=Security.PLAIN,
-            resolve=resolve,
-            exchanges=exchanges,
-            metrics=metrics,
-            max_body_bytes=settings.gateway_max_body_bytes,
-            on_output=self._send_soon,
-        )
-        self._bridge = Bridge(
-            self.endpoint,
-            security=Security.PLAIN,
+        self.endpoint, self._bridge = make_coap_server(
+            settings,
+            Security.PLAIN,
             resolve=resolve,
             endpoints=endpoints,
-            exchanges=exchanges,
             metrics=metrics,
-            max_body_bytes=settings.gateway_max_body_bytes,
-            piggyback_timeout_s=settings.coap_piggyback_timeout / 1000,
-            messages_per_s=settings.gateway_bridge_rate,
+            on_output=self._send_soon,
         )
-        self.endpoint.attach(self._bridge)
 
     def start(self) -> None:
         """Begin to read."""

@@ -1,7 +1,7 @@
 """Requests over established DTLS sessions. Each record is sealed and opened in full, by the gateway's own engine.
 
-The sessions come of real handshakes. What follows goes by their keys alone, past the engine's endpoint, which would cost
-the load generator what it costs the server.
+The sessions come of real handshakes. What follows goes by their keys alone, past the engine's endpoint, which would
+cost the load generator what it costs the server.
 """
 
 import select

@@ -48,13 +48,12 @@ class Device:
         self._flush()
         data = None
         while (event := self._endpoint.next_event()) is not None:
-            match event:
-                case HandshakeCompleted(association, resumption):
-                    self.association, self.resumption = association, resumption
-                case DataReceived(_, data):
-                    pass
-                case _:
-                    raise BenchError(f"a device lost its session: {event}")
+            if isinstance(event, HandshakeCompleted):
+                self.association, self.resumption = event.association, event.resumption
+            elif isinstance(event, DataReceived):
+                data = event.data
+            else:
+                raise BenchError(f"a device lost its session: {event}")
         return data
 
     def send_uplink(self, mid: int = 1) -> None:

@@ -14,6 +14,7 @@ from gateway.model import Language
 SESSIONS = 16
 
 BUDGET_US = 18.0
+"""Of one, with or without connection ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,15 @@ def _gateway(language: Language, options: Options) -> AbstractContextManager[Ser
 
 
 def _kind(
-    title: str, *, language: Language = Language.PYTHON, dtls: Dtls | None = None, budget_us: float | None = None
+    name: str,
+    title: str,
+    *,
+    language: Language = Language.PYTHON,
+    dtls: Dtls | None = None,
+    budget_us: float | None = None,
 ) -> Kind:
     return Kind(
-        name=title,
+        name=name,
         title=title,
         start=functools.partial(_gateway, language),
         sockets=SESSIONS,
@@ -48,18 +54,26 @@ def _dtls(*, connection_id: bool) -> Dtls:
     return Dtls(psk.identity.decode(), psk.key.hex(), connection_id)
 
 
-PSK = _kind("PSK session, JSON through Python, stored", dtls=_dtls(connection_id=False), budget_us=BUDGET_US)
+PSK = _kind("psk", "PSK session, JSON through Python, stored", dtls=_dtls(connection_id=False), budget_us=BUDGET_US)
 _PSK_CID = _kind(
-    "PSK session with connection ID, JSON through Python, stored", dtls=_dtls(connection_id=True), budget_us=BUDGET_US
+    "psk-cid",
+    "PSK session with connection ID, JSON through Python, stored",
+    dtls=_dtls(connection_id=True),
+    budget_us=BUDGET_US,
 )
 _PSK_JAVASCRIPT = _kind(
-    "PSK session, JSON through JavaScript, stored", language=Language.JAVASCRIPT, dtls=_dtls(connection_id=False)
+    "psk-javascript",
+    "PSK session, JSON through JavaScript, stored",
+    language=Language.JAVASCRIPT,
+    dtls=_dtls(connection_id=False),
 )
-_PLAIN = _kind("plain CoAP, JSON through Python, stored")
+_PLAIN = _kind("python", "plain CoAP, JSON through Python, stored")
+
+PLAIN = _kind("plain CoAP, JSON through Python, stored")
 
 PLAIN = "python-con"
 COMPARED = "psk-con"
-"""The one that the costs of plain CoAP are compared with."""
+"""The one whose costs are compared with those of plain CoAP."""
 
 SCENARIOS = (
     Scenario(PLAIN, _PLAIN),

@@ -12,7 +12,18 @@ from tests.cli.conftest import Cli
 
 def test_without_arguments_it_shows_its_commands(cli: Cli) -> None:
     result = cli()
-    for command in ("serve", "check", "settings", "integration", "converter", "device", "send"):
+    for command in (
+        "serve",
+        "check",
+        "settings",
+        "integration",
+        "converter",
+        "psk",
+        "trust",
+        "certs",
+        "device",
+        "send",
+    ):
         assert f"  {command} " in result.out + result.err
 
 
