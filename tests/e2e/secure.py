@@ -16,7 +16,7 @@ from cryptography.x509 import DNSName, IPAddress
 from gateway.storage.device_view import DeviceView
 from tests.dtls.certificates import DAY_S, Issued, Options, server
 
-from .harness import JSON, PATIENCE_S, Gateway
+from .harness import JSON, PATIENCE_S, Gateway, eventually
 
 Client: TypeAlias = Literal["openssl", "gnutls"]
 """Which of libcoap's clients."""
@@ -82,6 +82,12 @@ def started(gateway: Gateway) -> Iterator[None]:
         yield
     finally:
         gateway.kill()
+
+
+def next_second() -> None:
+    """Wait for another second of the clock by which a worker says only so much of sessions in its log."""
+    second = int(time.monotonic())
+    eventually(lambda: int(time.monotonic()) > second, "a second passes")
 
 
 def endpoints(gateway: Gateway, name: str) -> dict[str, str]:

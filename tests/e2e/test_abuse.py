@@ -1,4 +1,4 @@
-"""Who sends junk, forges addresses, leaves handshakes half done or fails at them keeps nobody else from being served."""
+"""Who sends junk, forges addresses, leaves handshakes half done or fails at them keeps nobody else from service."""
 
 import contextlib
 import random
@@ -28,6 +28,7 @@ from .secure import (
     MakeGateway,
     coaps_client,
     devices,
+    next_second,
     samples,
     secure,
     validity,
@@ -37,8 +38,8 @@ from .secure import (
 ANSWERED_WITHIN_S = 2.0
 """How long an established device may wait: less than a device waits before it repeats itself (RFC 7252 §4.8)."""
 
-GROWTH_BYTES = 16 << 20
-"""How much a worker may grow by: of what the tests send, keeping a tenth would take more."""
+GROWTH_BYTES = 8 << 20
+"""How much a worker may grow by: the junk is a multiple of it, and it grew by 0.4 MB at most when this was written."""
 
 BURST = 100
 """Datagrams sent at a time: they fit the socket's receive buffer, so that none is lost that a test counts on."""
@@ -85,7 +86,6 @@ def served_all_the_while(gateway: Gateway) -> Iterator[Device]:
     assert len(waited_s) >= 5
     assert max(waited_s) < ANSWERED_WITHIN_S
     assert resident_bytes(gateway) < grown_from + GROWTH_BYTES
-    print("GROWN", resident_bytes(gateway) - grown_from, grown_from, max(waited_s), len(waited_s))
     for client in CLIENTS:
         assert coaps_client(client, url_of(gateway), *PSK_FLAGS, "-a", "127.0.0.77", payload=client.encode()) == ""
     eventually(lambda: set(CLIENTS) <= set(devices(gateway)), "new devices get in")
@@ -100,7 +100,7 @@ def send_until(over: list[bool], device: Device, url: str) -> list[float]:
         begun_s = time.monotonic()
         assert device.post(url, b"established").code == Code.CREATED
         waited_s.append(time.monotonic() - begun_s)
-        time.sleep(PAUSE_S)
+        time.sleep(PAUSE_S / 5)
     return waited_s
 
 
@@ -177,12 +177,11 @@ def junk(seed: int) -> Iterator[bytes]:
         yield hello[: size % len(hello)] + data[:20]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_junk_of_all_sizes_changes_nothing(make_served: Callable[..., Gateway], seed: int) -> None:
+def test_junk_of_all_sizes_changes_nothing(make_served: Callable[..., Gateway]) -> None:
     gateway = make_served()
     with served_all_the_while(gateway):
         said = gateway.log
-        for host in forged_hosts(4):
+        for seed, host in enumerate(forged_hosts(2)):
             in_bursts(gateway, host, junk(seed))
         assert gateway.log == said
 
@@ -220,8 +219,7 @@ def test_half_open_handshakes_beyond_the_bound_make_way_for_newer_ones(make_serv
             with sock_at(host) as sock:
                 HalfOpen(gateway, sock).begin()
     # Lines that were too many for their second are counted with the next line of another second.
-    second = int(time.monotonic())
-    eventually(lambda: int(time.monotonic()) > second, "a second passes")
+    next_second()
     assert coaps_client("openssl", url_of(gateway), *PSK_FLAGS) == ""
     assert told_of(gateway.log, "failed: no answer: too many handshakes at a time") >= 180
     seconds = re.findall(r"(?m)^(\S+)\.\d+Z INFO worker-0: handshake", gateway.log)
@@ -268,7 +266,9 @@ def test_who_fails_too_often_is_locked_out_for_a_while_and_nobody_else(
             assert "nknown" in coaps_client("openssl", url, *stranger, *at, payload=b"refused")
         locked_s = time.monotonic()
         with ThreadPoolExecutor(len(CLIENTS)) as threads:
-            shut_out = threads.map(lambda client: coaps_client(client, url, *PSK_FLAGS, *at, "-B", "1"), CLIENTS)
+            shut_out = threads.map(
+                lambda client: coaps_client(client, url, *PSK_FLAGS, *at, "-B", "1", payload=b"refused"), CLIENTS
+            )
             assert all("cannot send CoAP pdu" in printed for printed in shut_out)
         for client in CLIENTS:
             assert coaps_client(client, url, *PSK_FLAGS, "-a", "127.0.0.2", payload=b"elsewhere") == ""
@@ -281,4 +281,3 @@ def test_who_fails_too_often_is_locked_out_for_a_while_and_nobody_else(
         assert time.monotonic() > locked_s + LOCKED_OUT_S - 0.5
     eventually(lambda: {"elsewhere", "let in again"} <= set(devices(gateway)), "what was accepted is in the view")
     assert "refused" not in devices(gateway)
-    assert "SN-001" not in devices(gateway)

@@ -33,6 +33,7 @@ from .secure import (
     coaps_client,
     devices,
     like,
+    next_second,
     secure,
     started,
     validity,
@@ -169,6 +170,7 @@ def url_of(gateway: Gateway) -> str:
 
 def all_clients(gateway: Gateway, files: Files) -> dict[tuple[Client, str], Seen]:
     """Let every client come, one after the other, and last of all one with a pre-shared key."""
+    assert 2 * len(CERTIFICATES) < LINES_PER_SECOND  # what a client leaves in the log are two lines at most
     url, seen = url_of(gateway), {}
     eventually(lambda: "listens on" in gateway.log, "the gateway listens")
     for client in CLIENTS:
@@ -179,13 +181,6 @@ def all_clients(gateway: Gateway, files: Files) -> dict[tuple[Client, str], Seen
     # Reports come in order: those of before are there by then, or never.
     eventually(lambda: devices(gateway).get("last") == PSK_IDENTITY, "the last uplink is in the view")
     return seen
-
-
-def next_second() -> None:
-    """Wait for another second of the clock by which the log has a bound: what a client left in it is two lines."""
-    assert 2 * len(CERTIFICATES) < LINES_PER_SECOND
-    second = int(time.monotonic())
-    eventually(lambda: int(time.monotonic()) > second, "a second passes")
 
 
 def one_client(gateway: Gateway, client: Client, url: str, name: str, *flags: str) -> Seen:

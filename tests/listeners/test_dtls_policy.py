@@ -288,10 +288,10 @@ def test_a_certificate_that_can_not_be_used_leaves_the_old_one_and_is_tried_agai
 def test_a_revocation_list_that_appears_ends_the_sessions_of_whom_it_revokes(store: Store, ca: Issued) -> None:
     write_certificate(store.folder / "ca.pem", ca)
     lists = store.folder / "crl.pem"
-    now_s = time.time()
-    write = lambda *revoked: lists.write_bytes(  # noqa: E731
-        crl(ca, revoked, next_update_s=now_s + DAY_S).public_bytes(Encoding.PEM)
-    )
+
+    def write(*revoked: Issued) -> None:
+        lists.write_bytes(crl(ca, revoked, next_update_s=time.time() + DAY_S).public_bytes(Encoding.PEM))
+
     write()
     policy = store.policy(coap_dtls_trust_store=store.folder / "ca.pem", coap_dtls_crl=lists)
     lost, kept = (device(name, issuer=ca, **validity()) for name in ("lost", "kept"))
