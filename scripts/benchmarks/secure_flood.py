@@ -3,12 +3,13 @@
 import gc
 import os
 import socket
+import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from benchmarks import forked, secure_gateway, servers, uplinks
 from benchmarks.dtls import CCM_8
 from benchmarks.dtls_peers import SERVER, Case, Credentials, client_config
 from benchmarks.generator import Generator
-from benchmarks.load import Job
+from benchmarks.load import Job, Phase
 from benchmarks.options import Options
 from benchmarks.secure_devices import host_of
 from benchmarks.secure_uplinks import PSK
@@ -59,23 +60,38 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Latencies:
-    """How long answers took, over all rounds."""
+    """How long answers took in rounds of one kind."""
 
-    answers: int
-    failures: int
-    p50_us: float
-    p99_us: float
+    rounds: list[tuple[float, float]] = field(default_factory=list)
+    """p50 and p99 of each, in µs."""
+    answers: int = 0
+    failures: int = 0
 
-    @classmethod
-    def of(cls, latencies_s: list[float], failures: int) -> "Latencies":
-        """Raises BenchError where there was no answer."""
+    def add(self, latencies_s: Sequence[float], phase: Phase) -> None:
+        """Count a round in. Raises BenchError where there was no answer."""
         ordered = sorted(latencies_s)
         if not ordered:
             raise BenchError("no uplink was answered")
         p50_s, p99_s = (ordered[len(ordered) * percent // 100] for percent in (50, 99))
-        return cls(len(ordered), failures, p50_s * 1e6, p99_s * 1e6)
+        self.rounds.append((p50_s * 1e6, p99_s * 1e6))
+        self.answers += len(ordered)
+        self.failures += phase.unanswered + sum(phase.other.values())
+
+    @property
+    def p50_us(self) -> float:
+        """The median of the rounds'."""
+        return statistics.median(p50_us for p50_us, _ in self.rounds)
+
+    @property
+    def p99_us(self) -> float:
+        """The median of the rounds': a stall of the disk that few rounds had is not in it."""
+        return statistics.median(p99_us for _, p99_us in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for the results file."""
+        return asdict(self) | {"p50_us": self.p50_us, "p99_us": self.p99_us}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,12 @@ class Flood:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for the results file."""
-        return asdict(self) | {"ratio": self.ratio}
+        return {
+            "hellos_per_s": self.hellos_per_s,
+            "quiet": self.quiet.as_json(),
+            "flooded": self.flooded.as_json(),
+            "ratio": self.ratio,
+        }
 
 
 def measure(options: Options) -> tuple[dict[str, Flood], dict[str, str]]:
@@ -126,22 +147,20 @@ def _measure(kind: Kind, options: Options) -> Flood:
 
 
 def _measure_rounds(job: Job, flooding: Event, round_s: float) -> tuple[Latencies, Latencies]:
-    """In the load generator's process: uplinks at an even pace, quiet and flooded in turn."""
+    """In the load generator's process: uplinks at an even pace. Gives the quiet rounds and the flooded ones."""
     generator = Generator(job, open_wire(job))
     gc.collect()
     gc.disable()
-    latencies_s: tuple[list[float], list[float]] = [], []
-    failures = [0, 0]
+    measured = Latencies(), Latencies()
     generator.measure_paced(job.warm_up_s)
     for _ in range(ROUNDS):
-        for flooded in (False, True):
-            if flooded:
+        for is_flooded, latencies in enumerate(measured):
+            if is_flooded:
                 flooding.set()
             phase = generator.measure_paced(round_s)
             flooding.clear()
-            latencies_s[flooded].extend(generator.latencies_s)
-            failures[flooded] += phase.unanswered + sum(phase.other.values())
-    return Latencies.of(latencies_s[0], failures[0]), Latencies.of(latencies_s[1], failures[1])
+            latencies.add(generator.latencies_s, phase)
+    return measured
 
 
 # -- the flood -----------------------------------------------------------------------------------

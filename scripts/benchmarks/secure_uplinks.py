@@ -69,8 +69,6 @@ _PSK_JAVASCRIPT = _kind(
 )
 _PLAIN = _kind("python", "plain CoAP, JSON through Python, stored")
 
-PLAIN = _kind("plain CoAP, JSON through Python, stored")
-
 PLAIN = "python-con"
 COMPARED = "psk-con"
 """The one whose costs are compared with those of plain CoAP."""
