@@ -58,7 +58,7 @@ class Admission:
             return
         host = self._config.host_of(address)
         record = self._records.get(host)
-        if record is None or now_s - record.since_s >= FAILURE_WINDOW_S:
+        if record is None or now_s - record.since_s >= FAILURE_WINDOW_S or 0 < record.locked_until_s <= now_s:
             record = self._records[host] = _Record(now_s)
             self._records.move_to_end(host)
             if len(self._records) > MOST_HOSTS:

@@ -14,7 +14,7 @@ TRIES = 8
 """After so many connection IDs that were all in use, their length is too short, and a peer gets none."""
 
 _TLS12_CID = int(ContentType.TLS12_CID)
-_CID_START = HEADER_BYTES - 2
+CID_START = HEADER_BYTES - 2
 """Where a connection ID stands in a record: before the length, which is the last field (RFC 9146 §4)."""
 
 
@@ -41,7 +41,7 @@ def shard_of_datagram(datagram: bytes, cid_length: int, shards: int) -> int | No
     """
     if not cid_length or datagram[:1] != _FIRST_BYTE or len(datagram) < HEADER_BYTES + cid_length:
         return None
-    return datagram[_CID_START] % shards
+    return datagram[CID_START] % shards
 
 
 _FIRST_BYTE = bytes((_TLS12_CID,))

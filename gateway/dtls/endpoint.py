@@ -1,27 +1,17 @@
 """Many peers on one socket: which record belongs to whom, and when what is due."""
 
-from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from gateway.dtls.admission import Admission
 from gateway.dtls.alerts import AlertError, DecodeError
-from gateway.dtls.association import LAST_NUMBER, Association
-from gateway.dtls.associations import Associations
 from gateway.dtls.attempts import Attempt, Attempts
 from gateway.dtls.client import ClientHandshake, Resumption
-from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
+from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType
 from gateway.dtls.config import Config
-from gateway.dtls.connection_ids import new_connection_id
+from gateway.dtls.connection_ids import CID_START, new_connection_id
 from gateway.dtls.cookie import CookieJar
-from gateway.dtls.events import (
-    AddressChanged,
-    AssociationClosed,
-    DataReceived,
-    Event,
-    HandshakeCompleted,
-    HandshakeFailed,
-)
+from gateway.dtls.established import Established, new_data
+from gateway.dtls.events import DataReceived, HandshakeCompleted, HandshakeFailed
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.greeting import hello_verify_request, is_client_hello, is_late, read_hello
@@ -31,7 +21,6 @@ from gateway.dtls.messages import ClientHello
 from gateway.dtls.record import Record, records_of
 from gateway.dtls.server import ServerHandshake
 from gateway.dtls.sessions import SessionCache
-from gateway.dtls.state import open_state, seal_state
 
 MAX_CONTENT_BYTES = 1 << 14
 """Largest content of a record (RFC 5246 §6.2.1)."""
@@ -39,31 +28,27 @@ MAX_CONTENT_BYTES = 1 << 14
 REPETITION_S = 0.1
 """A flight is repeated at a peer's wish no sooner than this after it was sent."""
 
-_new_data = partial(tuple.__new__, DataReceived)
-"""Makes one in half the time: each record costs one."""
 
-_TLS12_CID = int(ContentType.TLS12_CID)
-_APPLICATION_DATA = int(ContentType.APPLICATION_DATA)
+_HEAD_BYTES = 5
+_DATA_HEAD, _CID_HEAD = (
+    bytes((one, 0xFE, 0xFD, 0, 1)) for one in (ContentType.APPLICATION_DATA, ContentType.TLS12_CID)
+)
+"""Type, version and epoch of the one record that nearly all datagrams are."""
 
 
-class Endpoint:
+class Endpoint(Established):
     """The DTLS side of one socket.
 
     Addresses are opaque bytes. `now_s` is a monotonic clock, `wall_s` the wall clock; both in seconds.
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
+        super().__init__(config)
         self._cid_bytes = config.connection_id_bytes or 0
         self._cookies = CookieJar()
         self._sessions = SessionCache(config.session_ids)
         self._attempts = Attempts(config)
         self._admission = Admission(config)
-        self._associations = Associations()
-        self._outbox: list[tuple[bytes, bytes]] = []
-        self._events: deque[Event] = deque()
-        self.dropped: Counter[str] = Counter()
-        """Records and datagrams that were dropped without a word, by reason."""
 
     # -- the interface ---------------------------------------------------------------------------
 
@@ -87,25 +72,6 @@ class Endpoint:
         received: list[DataReceived] = []
         self._take(datagrams, now_s, wall_s, received.append)
         return received
-
-    def send(self, association: Association, data: bytes) -> None:
-        """Send data as one record: one CoAP message is one record."""
-        writer = association.writer
-        if len(data) > writer.most_content:
-            raise ValueError(f"a record to this peer holds at most {writer.most_content} bytes")
-        if writer.next_sequence > LAST_NUMBER:
-            self.close(association, "its record numbers are used up")
-            return
-        self._outbox.append((writer.application_data(data), association.address))
-
-    def datagrams_to_send(self) -> list[tuple[bytes, bytes]]:
-        """What is to go out: datagrams and the addresses that they are for."""
-        outbox, self._outbox = self._outbox, []
-        return outbox
-
-    def next_event(self) -> Event | None:
-        """The oldest event that was not fetched yet."""
-        return self._events.popleft() if self._events else None
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called."""
@@ -131,52 +97,10 @@ class Endpoint:
         handshake = ClientHandshake(self._config, writer, own_cid=cid, resumption=resumption)
         self._add_attempt(Attempt(address, handshake, cid), now_s)
 
-    def close(self, association: Association, reason: str = "closed by us") -> None:
-        """End an association and tell the peer."""
-        if association in self._associations:
-            self._outbox.append((association.close_notify(), association.address))
-            self._forget(association, reason)
-
-    def end_where(self, predicate: Callable[[Association], bool], reason: str) -> int:
-        """End all associations of which this holds, such as those of a principal that lost its trust; gives how many.
-
-        Their peers are told. Resuming their sessions is for `Config.still_trusted` to refuse.
-        """
-        ending = [association for association in self._associations if predicate(association)]
-        for association in ending:
-            self.close(association, reason)
-        return len(ending)
-
-    def associations(self) -> list[Association]:
-        """All established associations; the one that was silent for longest comes first."""
-        return [*self._associations]
-
     @property
     def handshakes_under_way(self) -> int:
         """How many are begun and not complete."""
         return len(self._attempts)
-
-    def end_idle(self, now_s: float) -> None:
-        """End the associations that were silent for too long."""
-        while self._associations:
-            oldest = next(iter(self._associations))
-            if now_s - oldest.last_seen_s < self._config.idle_timeout_s:
-                return
-            self._forget(oldest, "idle")
-
-    def export_state(self, key: bytes, now_s: float) -> bytes:
-        """All established associations, encrypted and authenticated with a key of 16 or 32 bytes."""
-        return seal_state(self._associations, key, now_s)
-
-    def import_state(self, state: bytes, key: bytes, now_s: float) -> int:
-        """Go on with the associations of a state, which must never be imported again; gives how many.
-
-        Raises DecodeError where it can't be opened; nothing is imported then.
-        """
-        associations = open_state(state, key, now_s)[-self._config.max_associations :]
-        for association in associations:
-            self._associations.add(association)
-        return len(associations)
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -187,7 +111,18 @@ class Endpoint:
         wall_s: float,
         deliver: Callable[[DataReceived], object],
     ) -> None:
+        at, by_cid, cid_end = self._associations.at, self._associations.by_cid, CID_START + self._cid_bytes
         for data, address in datagrams:
+            head = data[:_HEAD_BYTES]
+            if head == _DATA_HEAD:
+                association = at(address)
+            else:
+                association = by_cid(data[CID_START:cid_end]) if head == _CID_HEAD else None
+            if association is not None and (content := association.open_newest(data)) is not None:
+                self._heard_from(association, address, now_s)
+                association.last_flight = None
+                deliver(new_data((association, content)))
+                continue
             records = records_of(data, self._cid_bytes)
             for record in records:
                 if record.epoch and self._receive_protected(record, address, now_s, deliver):
@@ -210,57 +145,6 @@ class Endpoint:
             return False  # nothing can follow a ClientHello before it is answered
         self.dropped["not authentic" if record.epoch else "out of place"] += 1
         return True
-
-    def _receive_protected(
-        self, record: Record, address: bytes, now_s: float, deliver: Callable[[DataReceived], object]
-    ) -> bool:
-        """Give a record to an established association; False where there is none that it is authentic for."""
-        if record.type == _TLS12_CID:
-            association = self._associations.by_cid(record.cid)
-        else:
-            association = self._associations.at(address)
-        if association is None:
-            return False
-        newest = association.window.newest
-        opened = association.open(record)
-        if opened is None:
-            return False
-        content_type, content = opened
-        association.last_seen_s = now_s
-        if address != association.address:
-            if record.sequence <= newest:
-                self.dropped["old address"] += 1  # authentic, but perhaps replayed from elsewhere (RFC 9146 §6)
-            else:
-                self._events.append(AddressChanged(association, association.address, address))
-                self._associations.move(association, address)
-        self._associations.heard_from(association)
-        if content_type == _APPLICATION_DATA:
-            association.last_flight = None
-            deliver(_new_data((association, content)))
-        elif association.is_worn_out:
-            self.close(association, "its record numbers are used up")
-        elif content_type == ContentType.ALERT and len(content) == 2:
-            if content[0] == AlertLevel.FATAL or content[1] == AlertDescription.CLOSE_NOTIFY:
-                if content[1] == AlertDescription.CLOSE_NOTIFY:
-                    self._outbox.append((association.close_notify(), association.address))
-                    self._forget(association, "closed by the peer")
-                else:
-                    self._forget(association, f"the peer sent alert {content[1]}")
-        elif content_type == ContentType.HANDSHAKE:
-            self._repeat_last_flight(association, content)
-        return True
-
-    def _repeat_last_flight(self, association: Association, content: bytes) -> None:
-        """A repeated Finished says that our last flight was lost; any other handshake message is renegotiation."""
-        if content[:1] == bytes((HandshakeType.FINISHED,)):
-            flight = association.last_flight
-            if flight is not None and flight.transmissions < self._config.max_transmissions:
-                flight.transmissions += 1
-                for datagram in flight.datagrams(association.writer, self._config.mtu):
-                    self._outbox.append((datagram, association.address))
-        else:
-            refusal = bytes((AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION))
-            self._outbox.append((association.seal(ContentType.ALERT, refusal), association.address))
 
     def _receive_handshake(self, attempt: Attempt, record: Record, now_s: float, wall_s: float) -> bool:
         """Give a record to a handshake; False where it is a ClientHello that may begin another one."""
@@ -387,10 +271,6 @@ class Endpoint:
         self._outbox.append((writer.record(ContentType.ALERT, epoch, content), address))
 
     # -- associations ----------------------------------------------------------------------------
-
-    def _forget(self, association: Association, reason: str) -> None:
-        self._associations.remove(association)
-        self._events.append(AssociationClosed(association, reason))
 
     def _new_cid(self) -> bytes:
         return new_connection_id(

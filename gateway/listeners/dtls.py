@@ -196,6 +196,7 @@ class DtlsListener:
     def look_after_sessions(self) -> None:
         """To be called now and then: sets the figures, and ends what has been silent for too long."""
         now_s = time.monotonic()
+        self._log.catch_up(now_s)
         if now_s >= self._next_idle_check_s:
             self._next_idle_check_s = now_s + self._idle_check_s
             self._dtls.end_idle(now_s)

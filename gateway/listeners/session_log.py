@@ -46,11 +46,15 @@ class SessionLog:
         who, where = describe(association.principal), self._name_of(association.address)
         self._say(now_s, "the session of %s from %s ended: %s", who, where, event.reason)
 
-    def _say(self, now_s: float, text: str, *arguments: object) -> None:
+    def catch_up(self, now_s: float) -> None:
+        """Say how many lines were left out, if their second is over. To be called now and then."""
         if int(now_s) != self._second:
             if self._left_out:
                 _log.info("… and %d more lines about sessions", self._left_out)
             self._second, self._lines, self._left_out = int(now_s), 0, 0
+
+    def _say(self, now_s: float, text: str, *arguments: object) -> None:
+        self.catch_up(now_s)
         self._lines += 1
         if self._lines > LINES_PER_SECOND:
             self._left_out += 1

@@ -42,6 +42,17 @@ def test_a_host_is_locked_out_at_the_bound_of_failures_and_not_below() -> None:
     assert some.refusal(b"nat:2", 71.0) == ""
 
 
+def test_after_the_lock_it_takes_as_many_failures_again() -> None:
+    some = admission(lockout_failures=2, lockout_s=5)
+    for _ in range(2):
+        some.failed(b"a:1", 10.0)
+    assert some.refusal(b"a:1", 14.9) == LOCKED
+    some.failed(b"a:1", 15.0)
+    assert some.refusal(b"a:1", 15.0) == ""
+    some.failed(b"a:1", 15.0)
+    assert some.refusal(b"a:1", 15.0) == LOCKED
+
+
 def test_failures_that_are_a_minute_apart_do_not_add_up() -> None:
     some = admission(lockout_failures=2)
     some.failed(b"a:1", 0.0)

@@ -51,7 +51,7 @@ def secure(gateway: Gateway, issuer: Issued | None = None, **settings: str) -> G
     """Switch DTLS on, with a certificate for this machine, and a pre-shared key in the catalogue."""
     hosts = [ipaddress.ip_address(host) for host in ("127.0.0.1", "::1")]
     names: list[x509.GeneralName] = [DNSName("localhost"), *map(IPAddress, hosts)]
-    options: Options = {"sans": names, **validity()}
+    options: Options = {"sans": names, **validity(last_day=90)}
     own = server("localhost", issuer=issuer, **options)
     gateway.environment |= {
         "COAP_SECURITY_MODE": "MIXED",

@@ -73,19 +73,18 @@ def served_all_the_while(gateway: Gateway) -> Iterator[None]:
     """An established device, which goes on sending while the test does what it does: each uplink is answered in time
     and stored, new devices get in as soon as it is over, and the worker has not grown by much.
     """
-    device = Device(gateway.dtls_port, psk_config(PSK_IDENTITY, PSK_KEY)).connect()
-    assert device.post(url_of(gateway), b"before").code == Code.CREATED
-    eventually(lambda: "before" in devices(gateway), "the first uplink is in the view")
-    grown_from = resident_bytes(gateway)
-    over: list[bool] = []
-    with ThreadPoolExecutor(1) as thread:
-        sending = thread.submit(send_until, over, device, url_of(gateway))
-        try:
-            yield
-        finally:
-            over.append(True)
-        waited_s = sending.result()
-    device.close()
+    with contextlib.closing(Device(gateway.dtls_port, psk_config(PSK_IDENTITY, PSK_KEY))) as device:
+        assert device.connect().post(url_of(gateway), b"before").code == Code.CREATED
+        eventually(lambda: "before" in devices(gateway), "the first uplink is in the view")
+        grown_from = resident_bytes(gateway)
+        over: list[bool] = []
+        with ThreadPoolExecutor(1) as thread:
+            sending = thread.submit(send_until, over, device, url_of(gateway))
+            try:
+                yield
+            finally:
+                over.append(True)
+            waited_s = sending.result()
     assert len(waited_s) >= 5
     assert max(waited_s) < ANSWERED_WITHIN_S
     assert resident_bytes(gateway) < grown_from + GROWTH_BYTES
@@ -169,7 +168,7 @@ class HalfOpen:
 
 
 def junk(seed: int) -> Iterator[bytes]:
-    """Datagrams of all sizes: noise, noise behind the header of a record or of a CoAP message, ClientHellos, most cut."""
+    """Datagrams of all sizes: noise, also behind the header of a record or of a CoAP message; ClientHellos, cut."""
     noise, hello = random.Random(seed), client_hello()
     for size in [*range(1500), 4096, 16384, 65507]:
         data = noise.randbytes(size)
@@ -196,15 +195,15 @@ def check_nothing_is_said(gateway: Gateway) -> None:
 
 def test_junk_from_an_established_devices_own_address_does_not_harm_it(make_served: Callable[..., Gateway]) -> None:
     gateway = make_served()
-    victim = Device(gateway.dtls_port, psk_config(PSK_IDENTITY, PSK_KEY)).connect()
-    # What comes from its socket comes from its address: to the gateway the two are one.
-    with served_all_the_while(gateway):
-        for number, datagram in enumerate(junk(3)):
-            victim._socket.sendto(datagram, ("127.0.0.1", gateway.dtls_port))
-            if number % BURST == BURST - 1:
-                assert victim.post(url_of(gateway), b"victim").code == Code.CREATED
-    assert victim.ended is None
-    victim.close()
+    with contextlib.closing(Device(gateway.dtls_port, psk_config(PSK_IDENTITY, PSK_KEY))) as victim:
+        victim.connect()
+        # What comes from its socket comes from its address: to the gateway the two are one.
+        with served_all_the_while(gateway):
+            for number, datagram in enumerate(junk(3)):
+                victim._socket.sendto(datagram, ("127.0.0.1", gateway.dtls_port))
+                if number % BURST == BURST - 1:
+                    assert victim.post(url_of(gateway), b"victim").code == Code.CREATED
+        assert victim.ended is None
 
 
 # -- handshakes that nobody means ------------------------------------------------------------------

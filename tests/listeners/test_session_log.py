@@ -47,7 +47,10 @@ def test_no_more_than_so_many_lines_in_a_second(
 def test_how_many_were_left_out_is_said_afterwards(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(LINES_PER_SECOND + 7):
         log.failed(FAILED, 7.5)
-    log.failed(FAILED, 8.0)
+    log.catch_up(7.9)
+    log.catch_up(8.0)
+    log.catch_up(8.1)
+    log.failed(FAILED, 8.2)
     assert caplog.messages[LINES_PER_SECOND:] == [
         "… and 7 more lines about sessions",
         "handshake with host-a failed: decrypt_error: the keys differ",
