@@ -38,6 +38,9 @@ DTLS_HANDSHAKES_TOTAL = "gateway_dtls_handshakes_total"
 DTLS_HANDSHAKE_FAILURES_TOTAL = "gateway_dtls_handshake_failures_total"
 """DTLS handshakes that failed, by `alert`; `none` where the peer fell silent."""
 
+DTLS_LOCKOUTS_TOTAL = "gateway_dtls_lockouts_total"
+"""Times that a host's handshakes were ignored for a while, because too many had failed."""
+
 DTLS_SESSIONS_ENDED_TOTAL = "gateway_dtls_sessions_ended_total"
 """DTLS sessions that ended, by `reason`."""
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -63,6 +64,7 @@ def serve(settings: Settings) -> int:
     configure_logging(settings, "gateway")
     if not (settings.plain_listener or settings.dtls_listener):
         raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED or COAP_DTLS_ENABLED to true")
+    _raise_file_limit()
     with exclusive(settings.gateway_data_dir):
         with Catalogue(settings.gateway_data_dir) as catalogue:  # makes or migrates it, before any worker looks
             if settings.dtls_listener:
@@ -145,7 +147,10 @@ def _worker_sockets(settings: Settings) -> list[WorkerSockets]:
         plain = _bind(settings.coap_bind_address, settings.coap_bind_port, count, "COAP")
     if settings.dtls_listener:
         dtls = _bind(settings.coap_dtls_bind_address, settings.coap_dtls_bind_port, count, "COAP_DTLS")
-    relays = [relay_pair() for _ in dtls]
+    try:
+        relays = [relay_pair() for _ in dtls]
+    except OSError as error:
+        raise _out_of_descriptors(count) from error
     return [
         WorkerSockets(
             plain=plain[index] if plain else None,
@@ -163,6 +168,8 @@ def _bind(host: str, port: int, count: int, variables: str) -> list[socket.socke
         try:
             return bind_group(host, port, count)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise _out_of_descriptors(count) from error
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline_s:
                 time.sleep(0.05)
                 continue
@@ -170,6 +177,19 @@ def _bind(host: str, port: int, count: int, variables: str) -> list[socket.socke
                 f"UDP {host} port {port} can't be bound: {error.strerror}",
                 hint=_bind_cure(error.errno, port, variables),
             ) from error
+
+
+def _raise_file_limit() -> None:
+    """Have as many open files as this process may: each worker holds a way to each other."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _out_of_descriptors(workers: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"{workers} workers need more open files than this process may have",
+        hint=f"ulimit -n {16 * workers + 256} (systemd: LimitNOFILE), or fewer workers (GATEWAY_WORKERS)",
+    )
 
 
 def _bind_cure(code: int | None, port: int, variables: str) -> str:
@@ -194,6 +214,9 @@ class _Supervisor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._exit_code = 0
+        self._has_served = [False for _ in sockets]
+        """Of each worker, whether it was ever ready: what fails later, such as a file that is just being replaced, must
+        not end the others."""
 
     async def run(self) -> int:
         """Serve until told to stop; gives the exit code."""
@@ -229,7 +252,7 @@ class _Supervisor:
             self._figures[index] = {}
             if self._stopping.is_set():
                 return
-            if code == ConfigurationError.exit_code:
+            if code == ConfigurationError.exit_code and not self._has_served[index]:
                 self._exit_code = code
                 self._stopping.set()
                 return
@@ -305,6 +328,7 @@ class _Supervisor:
             for *key, value in message["statistics"]:
                 self._figures[index][tuple(key)] = value
         elif "ready" in message:
+            self._has_served[index] = True
             _log.info("worker %d listens on %s", index, " and ".join(_listeners(self._settings)))
 
     def _tell_trim(self, worker: int, batch: int) -> None:

@@ -41,6 +41,9 @@ from gateway.storage.spool import spool_path
 CATALOGUE_POLL_S = 0.25
 """How often a worker looks whether the catalogue changed."""
 
+COMMIT_PATIENCE_S = 1.5
+"""How long a stop waits for the last commit before sessions are saved: what is not stored was not acknowledged."""
+
 STATISTICS_S = 1.0
 """How often a worker tells its figures."""
 
@@ -155,7 +158,8 @@ class Worker:
                 tasks.append(asyncio.create_task(self._every(interval_s, self._dtls.follow_files)))
         _tell(writer, {"ready": True})
         await stop.wait()
-        await self._pipeline.close()
+        closing = asyncio.create_task(self._pipeline.close())
+        await asyncio.wait({closing}, timeout=COMMIT_PATIENCE_S)
         for listener in self._listeners:
             await listener.close()
         if self._dtls is not None and self._session_files is not None:
@@ -175,9 +179,9 @@ class Worker:
             version = self._catalogue.data_version()
             if version == self._catalogue_version:
                 return
-            integrations, converters = self._catalogue.snapshot()
-            if self._dtls is not None:
+            if self._dtls is not None:  # first: a credential that is taken away waits for nothing else
                 self._dtls.follow_catalogue()
+            integrations, converters = self._catalogue.snapshot()
         except GatewayError as error:
             if error.message != self._catalogue_error:
                 self._catalogue_error = error.message

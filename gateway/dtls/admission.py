@@ -52,10 +52,10 @@ class Admission:
         self._begun[host] += 1
         return "too many handshakes" if self._begun[host] > self._config.handshakes_per_second else ""
 
-    def failed(self, address: bytes, now_s: float) -> None:
-        """Count a handshake that was refused: for its credentials, or for what it offered."""
+    def failed(self, address: bytes, now_s: float) -> bool:
+        """Count a handshake that failed by its credentials; whether its host is locked out from now on."""
         if not self._config.lockout_failures:
-            return
+            return False
         host = self._config.host_of(address)
         record = self._records.get(host)
         if record is None or now_s - record.since_s >= FAILURE_WINDOW_S or 0 < record.locked_until_s <= now_s:
@@ -64,5 +64,7 @@ class Admission:
             if len(self._records) > MOST_HOSTS:
                 self._records.popitem(last=False)
         record.failures += 1
-        if record.failures >= self._config.lockout_failures:
+        is_too_many = record.failures == self._config.lockout_failures
+        if is_too_many:
             record.locked_until_s = now_s + self._config.lockout_s
+        return is_too_many

@@ -13,11 +13,13 @@ class Associations:
     without: none of them can push out another.
     """
 
-    __slots__ = ("_all", "_at", "_by_cid", "at", "by_cid", "heard_from")
+    __slots__ = ("_all", "_anonymous", "_at", "_by_cid", "at", "by_cid", "heard_from")
 
     def __init__(self) -> None:
         self._all: OrderedDict[Association, None] = OrderedDict()
         """The one that was silent for longest comes first."""
+        self._anonymous: dict[Association, None] = {}
+        """Those whose peer has no identity, the one that was made first coming first."""
         self._by_cid: dict[bytes, Association] = {}
         self._at: dict[bytes, Association] = {}
         """The one without a connection ID, or else the latest one that was heard from there."""
@@ -41,13 +43,22 @@ class Associations:
     def add(self, association: Association) -> None:
         """Take in one whose handshake is complete. Its connection ID, if any, must be new."""
         self._all[association] = None
+        if association.principal is None:
+            self._anonymous[association] = None
         if association.cid:
             self._by_cid[association.cid] = association
         self._settle(association)
 
+    def most_dispensable(self) -> Association:
+        """Who makes room for another: one without identity, so that those can't push out others that anyone may make;
+        else the one that was silent for longest.
+        """
+        return next(iter(self._anonymous or self._all))
+
     def remove(self, association: Association) -> None:
         """Forget one."""
         del self._all[association]
+        self._anonymous.pop(association, None)
         if association.cid:
             del self._by_cid[association.cid]
         self._leave(association)

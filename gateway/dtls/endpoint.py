@@ -11,7 +11,7 @@ from gateway.dtls.config import Config
 from gateway.dtls.connection_ids import CID_START, new_connection_id
 from gateway.dtls.cookie import CookieJar
 from gateway.dtls.established import Established, new_data
-from gateway.dtls.events import DataReceived, HandshakeCompleted, HandshakeFailed
+from gateway.dtls.events import DataReceived, HandshakeCompleted, HandshakeFailed, HostLockedOut
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.greeting import hello_verify_request, is_client_hello, is_late, read_hello
@@ -206,7 +206,7 @@ class Endpoint(Established):
             )
         except (AlertError, DecodeError) as error:
             malformed = AlertError(AlertDescription.DECODE_ERROR, f"ClientHello: {error}")
-            self._refuse(writer, address, error if isinstance(error, AlertError) else malformed, now_s)
+            self._refuse(writer, address, error if isinstance(error, AlertError) else malformed)
         else:
             self._add_attempt(Attempt(address, handshake, cid, hello), now_s)
 
@@ -243,7 +243,7 @@ class Endpoint(Established):
         if old is not None and (not old.cid or old.principal == handshake.principal):
             self._forget(old, "replaced by a new handshake")
         if len(self._associations) >= self._config.max_associations:
-            self._forget(next(iter(self._associations)), "too many associations")
+            self._forget(self._associations.most_dispensable(), "too many associations")
         association = attempt.association(now_s)
         self._associations.add(association)
         resumption = handshake.resumption if isinstance(handshake, ClientHandshake) else None
@@ -252,13 +252,15 @@ class Endpoint(Established):
     def _fail(self, attempt: Attempt, failure: AlertError, now_s: float) -> None:
         """End a handshake with an alert."""
         self._attempts.remove(attempt)
-        self._refuse(attempt.handshake.writer, attempt.address, failure, now_s)
+        self._refuse(attempt.handshake.writer, attempt.address, failure)
+        # Before there are keys it was not about credentials; and whoever speaks for others must not lock them out.
+        if attempt.handshake.keys is not None and self._admission.failed(attempt.address, now_s):
+            self._events.append(HostLockedOut(attempt.address, self._config.lockout_s))
 
-    def _refuse(self, writer: RecordWriter, address: bytes, failure: AlertError, now_s: float) -> None:
+    def _refuse(self, writer: RecordWriter, address: bytes, failure: AlertError) -> None:
         by_peer = isinstance(failure, PeerAlertError)
         if not by_peer:
             self._alert(writer, address, failure.description)
-        self._admission.failed(address, now_s)
         self._events.append(HandshakeFailed(address, failure.description, failure.reason, by_peer))
 
     def _tell_given_up(self, attempt: Attempt, reason: str) -> None:

@@ -36,6 +36,14 @@ class HandshakeFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLockedOut:
+    """So many handshakes of a host failed that further ones are ignored for a while."""
+
+    address: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class AssociationClosed:
     """An association is over."""
 
@@ -52,4 +60,6 @@ class AddressChanged:
     new: bytes
 
 
-Event: TypeAlias = HandshakeCompleted | DataReceived | HandshakeFailed | AssociationClosed | AddressChanged
+Event: TypeAlias = (
+    HandshakeCompleted | DataReceived | HandshakeFailed | HostLockedOut | AssociationClosed | AddressChanged
+)

@@ -307,6 +307,9 @@ class ServerHandshake(Handshake):
         self._check_finished(body)
         if not self.resumed and self._asks_for_certificate():
             self._judge_client(wall_s)
+        # It may have been taken away while the client took its time.
+        if self.principal is not None and not self.config.still_trusted(self.principal):
+            raise AlertError(AlertDescription.ACCESS_DENIED, "its credential was withdrawn during the handshake")
         self.state = State.DONE
 
     def _judge_client(self, wall_s: float) -> None:

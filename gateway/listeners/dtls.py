@@ -17,7 +17,7 @@ from gateway.dtls.alerts import DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.connection_ids import shard_of_datagram
 from gateway.dtls.endpoint import Endpoint
-from gateway.dtls.events import AddressChanged, AssociationClosed, HandshakeCompleted, HandshakeFailed
+from gateway.dtls.events import AddressChanged, AssociationClosed, HandshakeCompleted, HandshakeFailed, HostLockedOut
 from gateway.listeners.batch_socket import BatchSocket, Datagram
 from gateway.listeners.coap_server import make_coap_server
 from gateway.listeners.dtls_policy import DtlsPolicy, Predicate
@@ -31,6 +31,7 @@ from gateway.metrics import (
     DTLS_HANDSHAKE_FAILURES_TOTAL,
     DTLS_HANDSHAKES_TOTAL,
     DTLS_HANDSHAKES_UNDER_WAY,
+    DTLS_LOCKOUTS_TOTAL,
     DTLS_RELAYED_TOTAL,
     DTLS_SESSIONS,
     DTLS_SESSIONS_ENDED_TOTAL,
@@ -69,6 +70,8 @@ class DtlsListener:
         self._log = SessionLog(self._name_of)
         self._dtls = Endpoint(policy.config)
         self._associations: dict[Route, Association] = {}
+        self._ended: list[Route] = []
+        """Sessions that are over, and have yet to be forgotten."""
         self._timer: asyncio.TimerHandle | None = None
         self._idle_check_s = settings.tb_coap_x509_dtls_session_report_timeout / 1000
         self._next_idle_check_s = time.monotonic() + self._idle_check_s
@@ -130,6 +133,10 @@ class DtlsListener:
         if received:
             messages = [(data, association.handle) for association, data in received]
             self.endpoint.receive(messages, received_ms=wall_ns // 1_000_000, now_s=now_s)
+        # Not before: what came ahead of a session's end has its principal still.
+        for handle in self._ended:
+            del self._associations[handle]
+        self._ended.clear()
         self._send()
 
     def _send_soon(self) -> None:
@@ -140,7 +147,7 @@ class DtlsListener:
         dtls, associations = self._dtls, self._associations
         for data, route in self.endpoint.datagrams_to_send():
             association = associations.get(route)
-            if association is None:
+            if association is None or route in self._ended:
                 self._metrics.count(DATAGRAMS_DROPPED_TOTAL, "the session has ended")
             else:
                 dtls.send(association, data)
@@ -155,10 +162,8 @@ class DtlsListener:
 
     def _handle_timeout(self) -> None:
         self._timer = None
-        now_s = time.monotonic()
-        self._dtls.handle_timeout(now_s)
-        self._take_events(now_s)
-        self._send()
+        self._dtls.handle_timeout(time.monotonic())
+        self._receive(())
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -174,8 +179,11 @@ class DtlsListener:
                 case HandshakeFailed(_, alert):
                     self._metrics.count(DTLS_HANDSHAKE_FAILURES_TOTAL, alert.name.lower() if alert else "none")
                     self._log.failed(event, now_s)
+                case HostLockedOut():
+                    self._metrics.count(DTLS_LOCKOUTS_TOTAL)
+                    self._log.locked_out(event, now_s)
                 case AssociationClosed(association, reason):
-                    del self._associations[association.handle]
+                    self._ended.append(association.handle)
                     self._metrics.count(DTLS_SESSIONS_ENDED_TOTAL, reason)
                     self._log.closed(event, now_s)
                 case AddressChanged():
@@ -200,7 +208,7 @@ class DtlsListener:
         if now_s >= self._next_idle_check_s:
             self._next_idle_check_s = now_s + self._idle_check_s
             self._dtls.end_idle(now_s)
-            self._take_events(now_s)
+            self._receive(())
         self._metrics.set(DTLS_SESSIONS, value=len(self._associations))
         self._metrics.set(DTLS_HANDSHAKES_UNDER_WAY, value=self._dtls.handshakes_under_way)
         for reason, count in self._dtls.dropped.items():
@@ -219,8 +227,7 @@ class DtlsListener:
         for has_ended in endings:
             self._dtls.end_where(has_ended, "its credential is no longer trusted")
         if endings:
-            self._take_events(time.monotonic())
-            self._send()
+            self._receive(())
 
     # -- restarts --------------------------------------------------------------------------------
 
@@ -244,10 +251,9 @@ class DtlsListener:
             return
         for association in self._dtls.associations():
             self._associations[association.handle] = association
-        self._dtls.end_where(self._policy.no_longer_trusts, "its credential is no longer trusted")
+        self._dtls.end_where(self._policy.would_refuse, "its credential is no longer trusted")
         self._dtls.end_idle(now_s)
-        self._take_events(now_s)
-        self._send()
+        self._receive(())
         self._metrics.count(DTLS_SESSIONS_RESTORED_TOTAL, by=restored)
         _log.info("%d sessions go on", len(self._associations))
 

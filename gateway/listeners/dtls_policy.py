@@ -3,6 +3,7 @@
 import hmac
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ from gateway.storage.credential_store import CredentialStore, Trusted
 SESSION_IDS = 4096
 """Sessions that a worker keeps for clients without tickets, which can resume them with this worker only."""
 
+COMPLAINT_INTERVAL_S = 1.0
+"""How often the log says that a pre-shared key can't be had."""
+
 Predicate: TypeAlias = Callable[[Association], bool]
 
 _log = logging.getLogger(__name__)
@@ -56,11 +60,13 @@ class DtlsPolicy:
         self._key_log = _key_log(settings.gateway_keylog_file) if settings.gateway_keylog_file else None
         self._suites = chosen_suites(settings.gateway_dtls_cipher_suites)
         self._shard, self._shards, self._host_of = shard, shards, host_of
+        self._complain_at_s = 0.0
         self._server, self._server_stamp = _load_server(settings)
         self._files, self._files_stamp = _load_trust(settings)
-        self._trust_version = self._credentials.trust_version()
         self._removals = self._credentials.psk_removals(0).position
-        self._trust, self._has_raw_keys = self._make_trust()
+        self._trust_version = self._credentials.trust_version()
+        self._trusted = self._credentials.trusted()
+        self._trust = trust_policy(settings, self._files, self._trusted)
         self.config = self._make_config()
 
     @property
@@ -80,9 +86,13 @@ class DtlsPolicy:
             return key is not None and hmac.compare_digest(psk_digest(key), principal.credential or "")
         return self._trust.still_trusts(principal, time.time())
 
-    def no_longer_trusts(self, association: Association) -> bool:
-        """Whether a session must end."""
-        return association.principal is not None and not self.still_trusts(association.principal)
+    def would_refuse(self, association: Association) -> bool:
+        """Whether a session of before would not come about today."""
+        if association.suite not in self.config.suites:
+            return True
+        if association.principal is None:
+            return self.config.client_auth is ClientAuth.NEEDED
+        return not self.still_trusts(association.principal)
 
     # -- following -------------------------------------------------------------------------------
 
@@ -91,16 +101,17 @@ class DtlsPolicy:
 
         Raises GatewayError where the catalogue can't be read.
         """
+        # All is read before anything is taken for read: what fails half-way is tried again as a whole.
+        removals, version = self._credentials.psk_removals(self._removals), self._credentials.trust_version()
+        trusted = self._credentials.trusted() if version != self._trust_version else None
         endings: list[Predicate] = []
-        removals = self._credentials.psk_removals(self._removals)
+        if trusted is not None:
+            self._trusted, self._trust_version = trusted, version
+            endings.append(self._renew_trust())
         if removals.position != self._removals:
             self._removals = removals.position
             names = None if removals.identities is None else {psk_name(one.encode()) for one in removals.identities}
             endings.append(lambda association: self._has_lost_its_key(association, names))
-        version = self._credentials.trust_version()
-        if version != self._trust_version:
-            self._trust_version = version
-            endings.append(self._renew_trust())
         return endings
 
     def follow_files(self) -> list[Predicate]:
@@ -128,12 +139,12 @@ class DtlsPolicy:
         return endings
 
     def _renew_trust(self) -> Predicate:
-        self._trust, self._has_raw_keys = self._make_trust()
+        self._trust = trust_policy(self._settings, self._files, self._trusted)
         self.config = self._make_config()
         return lambda association: (
             association.principal is not None
             and association.principal.kind != "psk"
-            and self.no_longer_trusts(association)
+            and not self.still_trusts(association.principal)
         )
 
     def _has_lost_its_key(self, association: Association, names: set[str] | None) -> bool:
@@ -145,16 +156,12 @@ class DtlsPolicy:
 
     # -- making ----------------------------------------------------------------------------------
 
-    def _make_trust(self) -> tuple[TrustPolicy, bool]:
-        trusted = self._credentials.trusted()
-        return trust_policy(self._settings, self._files, trusted), any(one.kind == "key" for one in trusted)
-
     def _make_config(self) -> Config:
         settings = self._settings
         return Config(
             suites=self._suites,
             identities=(self._server.identity,),
-            raw_public_keys=self._has_raw_keys,
+            raw_public_keys=any(one.kind == "key" for one in self._trusted),
             trust=self._trust,
             client_auth=ClientAuth[settings.coap_dtls_client_auth],
             psk_key_of=self._psk_key_of,
@@ -189,14 +196,24 @@ class DtlsPolicy:
             sealed = self._credentials.psk(name)
             return None if sealed is None else self._sealer.open(name, sealed)
         except GatewayError as error:
-            _log.error("the pre-shared key of %r can't be had: %s", name, error.message)
+            now_s = time.monotonic()
+            if now_s >= self._complain_at_s:  # a fleet that comes back must not fill the disk
+                self._complain_at_s = now_s + COMPLAINT_INTERVAL_S
+                _log.error("the pre-shared key of %r can't be had: %s", name, error.message)
             return None
 
 
 def trust_policy(settings: Settings, files: TrustFiles, trusted: Sequence[Trusted]) -> TrustPolicy:
     """Whom clients are trusted by: what the files say, and what the catalogue says."""
+    anchors = []
+    for one in trusted:
+        if one.kind == "ca":
+            try:
+                anchors.append(x509.load_der_x509_certificate(one.der))
+            except ValueError:  # it lets in fewer, and must not keep the others from counting
+                _log.error("the trusted certificate %r in the catalogue is damaged and does not count", one.name)
     return TrustPolicy(
-        (*files.anchors, *(x509.load_der_x509_certificate(one.der) for one in trusted if one.kind == "ca")),
+        (*files.anchors, *anchors),
         pinned=[one.fingerprint for one in trusted if one.kind == "device"],
         raw_keys=[one.fingerprint for one in trusted if one.kind == "key"],
         crls=files.crls,
@@ -258,15 +275,27 @@ def _trust_paths(settings: Settings) -> Sequence[Path]:
 
 def _key_log(path: Path) -> Callable[[str], None]:
     """Appends lines to a file that nobody else may read. Raises ConfigurationError."""
+    where = f"GATEWAY_KEYLOG_FILE={path}"
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        # Not blocking: a pipe that nobody reads would stop the start.
+        descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"GATEWAY_KEYLOG_FILE={path} can't be written: {error.strerror}", hint="choose another file, or unset it"
+            f"{where} can't be written: {error.strerror}", hint="choose another file, or unset it"
         ) from error
+    if os.fstat(descriptor).st_mode & 0o077:
+        os.close(descriptor)
+        raise ConfigurationError(f"{where} can be read by others", hint=f"chmod 600 {shlex.quote(str(path))}")
     _log.warning("session secrets are written to %s: whoever reads it can read the traffic", path)
+    failed = False
 
     def write(line: str) -> None:
-        os.write(descriptor, line.encode() + b"\n")
+        nonlocal failed
+        try:
+            os.write(descriptor, line.encode() + b"\n")
+        except OSError as error:  # no reason to lose a handshake
+            if not failed:
+                _log.error("%s can't be written: %s", where, error.strerror)
+            failed = True
 
     return write

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed
+from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed, HostLockedOut
 from gateway.model import Principal
 
 LINES_PER_SECOND = 20
@@ -39,6 +39,11 @@ class SessionLog:
         """A handshake came to nothing."""
         alert = event.alert.name.lower() if event.alert is not None else "no answer"
         self._say(now_s, "handshake with %s failed: %s: %s", self._name_of(event.address), alert, event.reason)
+
+    def locked_out(self, event: HostLockedOut, now_s: float) -> None:
+        """A host had too many failures."""
+        where = self._name_of(event.address)
+        self._say(now_s, "too many handshakes failed: those of %s's host are ignored for %g s", where, event.seconds)
 
     def closed(self, event: AssociationClosed, now_s: float) -> None:
         """A session ended."""

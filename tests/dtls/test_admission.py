@@ -6,9 +6,11 @@ import pytest
 
 from gateway.dtls.admission import FAILURE_WINDOW_S, MOST_HOSTS, Admission
 from gateway.dtls.config import Config, PskCredential
+from gateway.dtls.endpoint import Endpoint
+from gateway.dtls.events import HandshakeFailed, HostLockedOut
 
-from .pair import Pair
-from .peers import PSK, PSK_CCM_8, client_config, server_config
+from .pair import Pair, events_of
+from .peers import CCM_8, PSK, PSK_CCM_8, client_config, server_config
 
 TOO_MANY, LOCKED = "too many handshakes", "locked out"
 
@@ -104,3 +106,30 @@ def test_wrong_keys_lock_a_host_out_of_an_endpoint_and_its_sessions_go_on(failur
     assert bool(later.client.associations()) is not locked
     assert (good.server.dropped[LOCKED] > 0) is locked
     assert good.server.associations()
+
+
+def test_hellos_that_offer_nothing_in_common_lock_nobody_out() -> None:
+    server = Endpoint(server_config(lockout_failures=1, host_of=lambda address: b"one host", suites=(PSK_CCM_8,)))
+    for _ in range(3):
+        pair = Pair(client_config(CCM_8), server_config())
+        pair.server = server
+        pair.connect()
+        pair.run(1.0)
+        assert events_of(pair.server_events, HandshakeFailed)
+    good = Pair(client_config(PSK_CCM_8), server_config())
+    good.server = server
+    assert good.establish().completed
+
+
+def test_the_owner_is_told_once_that_a_host_is_locked_out() -> None:
+    server = Endpoint(server_config(lockout_failures=2, lockout_s=7.0, host_of=lambda address: b"one host"))
+    told: list[HostLockedOut] = []
+    for _ in range(3):
+        pair = Pair(
+            client_config(PSK_CCM_8, client_psk=PskCredential(PSK.identity, b"wrong key wrong ")), server_config()
+        )
+        pair.server = server
+        pair.connect()
+        pair.run(5.0)
+        told += events_of(pair.server_events, HostLockedOut)
+    assert [one.seconds for one in told] == [7.0]

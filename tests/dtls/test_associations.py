@@ -5,16 +5,17 @@ from gateway.dtls.associations import Associations
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.protection import RecordProtection
 from gateway.dtls.record import ReplayWindow
+from gateway.model import Principal
 
 from .peers import PSK_CCM_8
 
 
-def one(address: bytes, cid: bytes = b"") -> Association:
+def one(address: bytes, cid: bytes = b"", principal: Principal | None = None) -> Association:
     protection = RecordProtection(PSK_CCM_8.aead, bytes(16), bytes(4), cid)
     return Association(
         address=address,
         suite=PSK_CCM_8,
-        principal=None,
+        principal=principal,
         is_client=False,
         resumed=False,
         read=protection,
@@ -81,3 +82,14 @@ def test_one_that_leaves_an_address_leaves_nothing_there() -> None:
     associations.move(association, b"b")
     assert associations.at(b"a") is None
     assert associations.at(b"b") is association
+
+
+def test_those_without_identity_make_room_before_any_that_has_one() -> None:
+    known, anonymous, later = one(b"1", principal=Principal("psk", "sensor")), one(b"2"), one(b"3")
+    associations = of(known, anonymous, later)
+    associations.heard_from(anonymous)
+    assert associations.most_dispensable() is anonymous
+    associations.remove(anonymous)
+    assert associations.most_dispensable() is later
+    associations.remove(later)
+    assert associations.most_dispensable() is known

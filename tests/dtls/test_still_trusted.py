@@ -2,13 +2,17 @@
 
 import pytest
 
+from gateway.dtls.codes import AlertDescription
 from gateway.dtls.config import ClientAuth, Config
+from gateway.dtls.events import HandshakeFailed
 from gateway.dtls.keyexchange import psk_digest
+from gateway.dtls.suites import CipherSuite
+from gateway.dtls.tickets import TicketKeys
 from gateway.dtls.trust import TrustPolicy
 from gateway.model import Principal
 
 from .certificates import DAY_S, NOW_S, YEAR_S, Issued, authority, crl, device
-from .pair import Pair
+from .pair import Pair, events_of
 from .peers import (
     CCM_8,
     PSK,
@@ -134,3 +138,28 @@ def test_a_server_keeps_to_the_smaller_record_size_of_its_own_and_the_clients(
         client_config(PSK_CCM_8, max_fragment_length=asked), server_config(max_fragment_length=setting)
     ).establish()
     assert pair.server_association.writer.most_content == most
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("suite", [PSK_CCM_8, CCM_8], ids=["psk", "certificate"])
+def test_a_credential_that_is_taken_away_during_a_handshake_gives_no_session(suite: CipherSuite, resumed: bool) -> None:
+    there = {"yes": True}
+    server = server_config(
+        client_auth=ClientAuth.NEEDED, tickets=TicketKeys(), still_trusted=lambda principal: there["yes"]
+    )
+    pair = Pair(certified_client(suite), server)
+    resumption = pair.establish().resumption if resumed else None
+    if resumed:
+        for one in pair.server.associations():
+            pair.server.close(one)
+        pair.run()
+    pair.connect(resumption)
+    for _ in range(100):  # up to the server's last but one flight
+        pair.run(0.001)
+        if pair.server.handshakes_under_way:
+            break
+    there["yes"] = False
+    pair.run()
+    assert not pair.server.associations()
+    failures = events_of(pair.server_events, HandshakeFailed)
+    assert [one.alert for one in failures] == [AlertDescription.ACCESS_DENIED]

@@ -121,6 +121,12 @@ class Gateway:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(child) for child in children.split()]
 
+    def worker_pid(self, index: int) -> int:
+        """The process of one worker, by its number."""
+        marked = f"--index\0{index}\0"
+        (pid,) = (pid for pid in self.worker_pids() if marked in Path(f"/proc/{pid}/cmdline").read_text())
+        return pid
+
     def wait(self, patience_s: float = PATIENCE_S) -> int:
         """Wait for its end; gives the exit code."""
         assert self.process is not None

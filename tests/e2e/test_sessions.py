@@ -231,3 +231,34 @@ def test_the_key_log_lets_wireshark_read_a_session(served: Gateway, devices: lis
     assert f"CLIENT_RANDOM {device.association.client_random.hex()} " in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     assert "whoever reads it can read the traffic" in served.log
+
+
+def test_a_stalled_disk_does_not_keep_a_stop_from_saving_the_sessions(served: Gateway, devices: list[Device]) -> None:
+    served.environment["GATEWAY_WORKERS"] = "1"
+    served.start()
+    device, url = connected(served, devices), url_of(served)
+    with served.held_database("spool-0.db"):
+        device.send(url)
+        assert served.stop() == 0
+    assert list(served.data_dir.glob("sessions-*.state"))
+    served.start()
+    assert device.post(url).code == Code.CREATED
+
+
+def test_a_worker_that_can_not_come_back_beside_a_broken_file_is_tried_again_and_the_others_serve(
+    served: Gateway, devices: list[Device]
+) -> None:
+    served.start()
+    device, url = connected(served, devices), url_of(served)
+    home = worker_of(served, device.port)
+    certificate = served.folder / "coapserver.pem"
+    good = certificate.read_bytes()
+    certificate.write_text("half a certifi")
+    (other,) = (
+        pid for pid in served.worker_pids() if f"--index\0{1 - home}\0" in Path(f"/proc/{pid}/cmdline").read_text()
+    )
+    os.kill(other, signal.SIGKILL)
+    eventually(lambda: "exit code 78" in served.log, "its successor has found the broken file")
+    assert device.post(url).code == Code.CREATED
+    certificate.write_bytes(good)
+    eventually(lambda: served.log.count("listens on") == 3, "it is back")

@@ -345,3 +345,45 @@ def test_junk_is_counted_and_a_handshake_that_fails_too(store: Store) -> None:
             peer.socket.close()
 
     asyncio.run(check())
+
+
+def test_what_came_ahead_of_the_end_of_its_session_has_its_principal_still(store: Store) -> None:
+    async def check() -> None:
+        async with serving(store) as served:
+            peer = await Peer(served.ports[0]).connect()
+            (association,) = peer.endpoint.associations()
+            options = [(OptionNumber.URI_PATH, b"i"), (OptionNumber.URI_PATH, b"key")]
+            peer.endpoint.send(association, encode_message(Type.NON, Code.POST, 1, b"t", options, b"{}"))
+            peer.endpoint.close(association)
+            datagrams = b"".join(data for data, _ in peer.endpoint.datagrams_to_send())
+            peer.socket.sendto(datagrams, ("127.0.0.1", served.ports[0]))  # one batch, as under load
+            await until(lambda: served.count(0, DTLS_SESSIONS_ENDED_TOTAL, "closed by the peer"))
+            assert [one.name if one else None for one in served.principals] == [IDENTITY]
+            assert served.count(0, DATAGRAMS_DROPPED_TOTAL, "the session has ended") == 1
+            peer.socket.close()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, True),
+        ({"gateway_dtls_cipher_suites": "PSK_WITH_AES_128_CCM_8"}, True),
+        ({"gateway_dtls_cipher_suites": "PSK_WITH_AES_128_GCM_SHA256"}, False),
+    ],
+)
+def test_a_session_of_before_goes_on_only_where_it_would_come_about_today(
+    store: Store, settings: dict[str, Any], kept: bool
+) -> None:
+    async def check() -> None:
+        async with serving(store) as served:
+            peer = await Peer(served.ports[0]).connect()
+        served.listeners[0].save_sessions(served.files)
+        async with serving(store, **settings) as again:
+            again.listeners[0].restore_sessions(again.files)
+            again.listeners[0].look_after_sessions()
+            assert again.count(0, DTLS_SESSIONS) == kept
+        peer.socket.close()
+
+    asyncio.run(check())

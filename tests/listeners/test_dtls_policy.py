@@ -1,6 +1,8 @@
 """What handshakes go by, and how it follows the files and the catalogue."""
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from gateway.credentials.psk import PskSealer
 from gateway.dtls.association import Association
 from gateway.dtls.config import ClientAuth
 from gateway.dtls.keyexchange import psk_digest
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, UnavailableError
 from gateway.listeners.dtls_policy import DtlsPolicy, chosen_suites, load_key_file
 from gateway.model import Principal
 from gateway.settings import Settings
@@ -233,6 +235,36 @@ def test_a_ca_a_device_and_a_raw_key_are_trusted_as_long_as_the_catalogue_has_th
     assert ended(policy, by_pin) == [True]
 
 
+def test_what_fails_half_way_is_tried_again_as_a_whole(
+    store: Store, ca: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add_psk()
+    store.trust(ca)
+    policy = store.policy()
+    below = certified(policy, device(issuer=ca, **validity()))
+    store.catalogue.credentials.remove_psk("sensor-1")
+    store.catalogue.credentials.remove_trusted(ca.fingerprint)
+
+    def fails() -> list[Trusted]:
+        raise UnavailableError("the disk fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(policy._credentials, "trusted", fails)
+        with pytest.raises(UnavailableError):
+            policy.follow_catalogue()
+    assert ended(policy, psk_session(), below) == [True, True]
+
+
+def test_a_damaged_certificate_in_the_catalogue_does_not_count_and_the_others_do(
+    store: Store, ca: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.trust(ca)
+    store.catalogue.credentials.add_trusted(Trusted("ca", "damaged", "0" * 64, b"no certificate", 0))
+    policy = store.policy()
+    assert policy.still_trusts(certified(policy, device(issuer=ca, **validity())).principal or Principal("psk", ""))
+    assert "'damaged' in the catalogue is damaged" in caplog.text
+
+
 def test_raw_public_keys_are_offered_where_one_is_trusted(store: Store) -> None:
     one = device()
     from hashlib import sha256
@@ -310,9 +342,33 @@ def test_a_missing_certificate_is_a_configuration_error(store: Store) -> None:
         store.policy()
 
 
-def test_a_key_log_that_can_not_be_written_is_a_configuration_error(store: Store) -> None:
-    with pytest.raises(ConfigurationError, match="GATEWAY_KEYLOG_FILE"):
-        store.policy(gateway_keylog_file=store.folder)
+def test_a_key_log_that_can_not_be_written_or_that_others_can_read_is_a_configuration_error(store: Store) -> None:
+    open_to_all = store.folder / "open.log"
+    open_to_all.touch(0o644)
+    link, pipe = store.folder / "link.log", store.folder / "pipe.log"
+    link.symlink_to(store.folder / "elsewhere.log")
+    os.mkfifo(pipe, 0o600)
+    for path in (store.folder, open_to_all, link, pipe):
+        with pytest.raises(ConfigurationError, match="GATEWAY_KEYLOG_FILE"):
+            store.policy(gateway_keylog_file=path)
+
+
+def test_a_key_log_on_a_full_disk_costs_a_line_in_the_log_and_no_handshake(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = store.policy(gateway_keylog_file=store.folder / "keys.log").config.key_log
+    assert write is not None
+    write("first")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    write("second")
+    write("third")
+    monkeypatch.undo()
+    assert (store.folder / "keys.log").read_text() == "first\n"
+    assert caplog.text.count("can't be written: No space left on device") == 1
 
 
 # -- the key file ------------------------------------------------------------------------------------
