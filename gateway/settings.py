@@ -345,6 +345,13 @@ class Settings(BaseSettings):
         return self.gateway_key_file or self.gateway_data_dir / "gateway.key"
 
     @property
+    def ports_collide(self) -> bool:
+        """Whether both listeners want one and the same port."""
+        both = self.plain_listener and self.dtls_listener and self.coap_bind_port == self.coap_dtls_bind_port
+        addresses = {self.coap_bind_address, self.coap_dtls_bind_address}
+        return both and (len(addresses) == 1 or not addresses.isdisjoint(("0.0.0.0", "::")))
+
+    @property
     def workers(self) -> int:
         """How many packet processes run."""
         return self.gateway_workers or len(os.sched_getaffinity(0))

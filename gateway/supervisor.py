@@ -19,7 +19,8 @@ from typing import Any, TextIO
 
 import gateway
 from gateway.delivery import Delivery
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, UsageError
+from gateway.integrations.endpoints import check_integration
 from gateway.listeners.batch_socket import bind_group
 from gateway.listeners.dtls_policy import DtlsPolicy, load_key_file
 from gateway.listeners.relay import relay_pair
@@ -64,11 +65,17 @@ def serve(settings: Settings) -> int:
     configure_logging(settings, "gateway")
     if not (settings.plain_listener or settings.dtls_listener):
         raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED or COAP_DTLS_ENABLED to true")
+    if settings.ports_collide:
+        raise ConfigurationError(
+            f"COAP_BIND_PORT and COAP_DTLS_BIND_PORT are the same, {settings.coap_bind_port}",
+            hint="choose another for one of them; 5683 and 5684 are usual",
+        )
     _raise_file_limit()
     with exclusive(settings.gateway_data_dir):
         with Catalogue(settings.gateway_data_dir) as catalogue:  # makes or migrates it, before any worker looks
             if settings.dtls_listener:
                 _prepare_dtls(settings, catalogue)
+            _warn_of_unreachable(settings, catalogue)
         supervisor = _Supervisor(settings, _worker_sockets(settings))
         delivery = Delivery(settings, on_delivered=supervisor.let_trim, metrics=Metrics())
         delivery.start()
@@ -117,6 +124,15 @@ def _lock(file: TextIO) -> bool:
             time.sleep(0.02)
         else:
             return True
+
+
+def _warn_of_unreachable(settings: Settings, catalogue: Catalogue) -> None:
+    for integration in catalogue.integrations():
+        try:
+            if integration.enabled:
+                check_integration(integration, settings)
+        except UsageError as error:
+            _log.warning("%s; %s", error.message, error.hint)
 
 
 def _prepare_dtls(settings: Settings, catalogue: Catalogue) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import certs_inspect
-from gateway.cli.integration import SAMPLE_PAYLOAD
-from gateway.cli.output import print_line, print_note
+from gateway.cli.integration import sample_payload
+from gateway.cli.output import print_line, print_note, program
 from gateway.credentials.choices import DAYS_MAX, KeyType
 from gateway.errors import UsageError
 from gateway.model import Security
@@ -61,7 +61,7 @@ def authority(
     print_line(
         f"Nowhere else than here: {issued.key_file}. Whoever has it can pass for any device, and for the server."
     )
-    print_line(f"Next: gateway certs server{_folder_option(folder)}")
+    print_line(f"Next: {program()} certs server{_folder_option(folder)}")
 
 
 @app.command()
@@ -125,12 +125,13 @@ def client(
         _print_issued(issued, "client")
     certificate, key, ca = (_quoted(file) for file in (issued.certificate_file, issued.key_file, there.authority_file))
     url = f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY"
+    payload = sample_payload(name)  # which an identity binding lets it send too
     print_line()
     print_line(f"On the device: {issued.certificate_file}, {issued.key_file} and {there.authority_file}")
     print_line(f"On the server (COAP_DTLS_TRUST_STORE): {there.authority_file}")
-    print_line("Send as this device (gateway integration show NAME prints the URL):")
-    print_line(f"  coap-client-openssl -m post -c {certificate} -j {key} -R {ca} -e '{SAMPLE_PAYLOAD}' {url}")
-    print_line(f"  gateway send {url} --cert {certificate} --key {key} --ca {ca} --text '{SAMPLE_PAYLOAD}'")
+    print_line(f"Send as this device ({program()} integration show NAME prints the URL):")
+    print_line(f"  coap-client-openssl -m post -c {certificate} -j {key} -R {ca} -e {payload} {url}")
+    print_line(f"  {program()} send {url} --cert {certificate} --key {key} --ca {ca} --text {payload}")
 
 
 @app.command()
@@ -221,7 +222,7 @@ def _note_exposure(key_file: Path) -> None:
 def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Path) -> None:
     print_line()
     print_line("On the server, in the environment or in .env:")
-    print_line("  COAP_DTLS_ENABLED=true")
+    print_line("  COAP_SECURITY_MODE=MIXED")
     print_line(f"  COAP_DTLS_PEM_CERT={_quoted(issued.certificate_file)}")
     print_line(f"  COAP_DTLS_PEM_KEY={_quoted(issued.key_file)}")
     print_line(f"  COAP_DTLS_TRUST_STORE={_quoted(there.authority_file)}")
@@ -233,7 +234,7 @@ def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Pa
     print_line(f"  COAP_DTLS_KEY_STORE={_quoted(keystore)}")
     print_line(f"  COAP_DTLS_KEY_STORE_TYPE={kind}")
     print_line(f"On devices: {there.authority_file}")
-    print_line(f"Next: gateway certs client NAME{_folder_option(there.path)}")
+    print_line(f"Next: {program()} certs client NAME{_folder_option(there.path)}")
 
 
 def _folder_option(folder: Path) -> str:

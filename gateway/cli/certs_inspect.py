@@ -48,10 +48,22 @@ _CURES: Final[Mapping[AlertDescription, str]] = {
     ),
     AlertDescription.CERTIFICATE_REVOKED: "make another one: gateway certs client NAME",
     AlertDescription.UNSUPPORTED_CERTIFICATE: (
-        "`gateway certs client` and `gateway certs server` make such as are taken; --purpose server judges a server's"
+        "gateway certs client NAME makes one that is taken: with clientAuth, and a key on P-256; "
+        "a server's certificate is judged with --purpose server"
     ),
     AlertDescription.CERTIFICATE_UNKNOWN: "have it issued again without what is named above",
 }
+
+_SERVER_CURES: Final[Mapping[AlertDescription, str]] = {
+    AlertDescription.CERTIFICATE_EXPIRED: (
+        "make it anew: gateway certs server --renew; its CA: gateway certs authority --renew; is the clock right?"
+    ),
+    AlertDescription.CERTIFICATE_REVOKED: "make another one: gateway certs server --renew",
+    AlertDescription.UNSUPPORTED_CERTIFICATE: (
+        "gateway certs server makes one that is taken: with serverAuth, and a key on P-256"
+    ),
+}
+"""Those that differ where a server's certificate is judged."""
 
 
 def inspect(
@@ -229,7 +241,8 @@ def _verify_file(file: Path, ca: Path | None, purpose: Purpose) -> bool:
             principal = policy.server_principal(chain, now_s, server_name=None)
     except AlertError as error:
         print_line(f"{Mark.FAILED} {file}: {error.description.name.lower()}: {error.reason}")
-        print_line(f"    {_CURES.get(error.description, 'have it issued again')}")
+        cures = {**_CURES, **(_SERVER_CURES if purpose is Purpose.SERVER else {})}
+        print_line(f"    {cures.get(error.description, 'have it issued again')}")
         accepted = False
     else:
         print_line(f"{Mark.OK} {file}: accepted as {purpose} {principal.name!r}, valid until {_end(principal)}")

@@ -115,6 +115,12 @@ def check_data_dir(data_dir: Path, running: bool) -> Iterator[Finding]:
 
 def check_listeners(settings: Settings, running: bool) -> Iterator[Finding]:
     """Whether each listener that is wanted can be had."""
+    if settings.ports_collide:
+        yield Finding(
+            Mark.FAILED,
+            f"COAP_BIND_PORT and COAP_DTLS_BIND_PORT are the same, {settings.coap_bind_port}",
+            "choose another for one of them; 5683 and 5684 are usual",
+        )
     if settings.plain_listener:
         yield _check_port("plain", settings.coap_bind_address, settings.coap_bind_port, "COAP", running)
     if settings.dtls_listener:

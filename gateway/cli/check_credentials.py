@@ -1,7 +1,9 @@
 """The part of `gateway check` that is about DTLS: certificate, trust store, key file, cipher suites."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from gateway.cli.findings import Finding, Mark
 from gateway.credentials.keyfile import KeyFile
@@ -9,6 +11,9 @@ from gateway.credentials.server import load_server_credentials
 from gateway.credentials.trust_files import load_trust_files
 from gateway.errors import GatewayError
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.storage.credential_store import Trusted
 
 
 def check_credentials(settings: Settings) -> Iterator[Finding]:
@@ -25,22 +30,36 @@ def _failures(check: Callable[[Settings], Iterator[Finding]], settings: Settings
 
 
 def _check_server(settings: Settings) -> Iterator[Finding]:
-    server = load_server_credentials(settings, now_s=time.time())
-    ends = server.certificate.not_valid_after_utc.date()
-    yield Finding(Mark.OK, f"server certificate: {server.source}, valid until {ends}")
+    now_s = time.time()
+    server = load_server_credentials(settings, now_s=now_s)
+    ends = server.certificate.not_valid_after_utc
+    if ends.timestamp() >= now_s:
+        yield Finding(Mark.OK, f"server certificate: {server.source}, valid until {ends.date()}")
     yield from (Finding(Mark.WARNING, finding) for finding in server.findings)
 
 
 def _check_trust(settings: Settings) -> Iterator[Finding]:
     from gateway.listeners.dtls_policy import trust_policy
+    from gateway.storage.catalogue import FILE_NAME, Catalogue
 
     files = load_trust_files(settings)
-    policy = trust_policy(settings, files, ())
+    trusted: list[Trusted] = []
+    if os.path.exists(settings.gateway_data_dir / FILE_NAME):
+        with Catalogue(settings.gateway_data_dir) as catalogue:
+            trusted = catalogue.credentials.trusted()
+    policy = trust_policy(settings, files, trusted)
+    mode = settings.coap_dtls_client_auth
     yield Finding(
         Mark.OK,
-        f"client certificates: {settings.coap_dtls_client_auth}; from files, {len(files.anchors)} trusted and "
-        f"{len(files.crls)} revocation lists",
+        f"client certificates: {mode}; trusted are {len(files.anchors)} by files and {len(trusted)} by "
+        f"`gateway trust`; {len(files.crls)} revocation lists",
     )
+    if mode == "NEEDED" and not (files.anchors or trusted):
+        yield Finding(
+            Mark.WARNING,
+            "COAP_DTLS_CLIENT_AUTH=NEEDED, and no certificate is trusted",
+            "set COAP_DTLS_TRUST_STORE, or gateway trust add FILE",
+        )
     yield from (Finding(Mark.WARNING, finding) for finding in (*files.findings, *policy.findings(time.time())))
 
 
@@ -48,12 +67,12 @@ def _check_key_file(settings: Settings) -> Iterator[Finding]:
     from gateway.listeners.dtls_policy import load_key_file
     from gateway.storage.catalogue import FILE_NAME, Catalogue
 
-    if (settings.gateway_data_dir / FILE_NAME).exists():
+    if os.path.exists(settings.gateway_data_dir / FILE_NAME):
         with Catalogue(settings.gateway_data_dir) as catalogue:
             load_key_file(settings, catalogue.credentials, make=False)
-    elif settings.key_file.exists():
+    elif os.path.exists(settings.key_file):
         KeyFile.load(settings.key_file)
-    state = "fits, and nobody else can read it" if settings.key_file.exists() else "will be created"
+    state = "fits, and nobody else can read it" if os.path.exists(settings.key_file) else "will be created"
     yield Finding(Mark.OK, f"key file {settings.key_file}: {state}")
 
 

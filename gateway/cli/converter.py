@@ -7,7 +7,7 @@ import typer
 
 from gateway.cli.inputs import read_file
 from gateway.cli.integration import open_catalogue
-from gateway.cli.output import Format, FormatOption, print_json, print_line, print_source, print_table
+from gateway.cli.output import Format, FormatOption, print_json, print_line, print_source, print_table, program
 from gateway.errors import UsageError
 from gateway.integrations.endpoints import check_name
 from gateway.model import Converter, JsonValue, Language
@@ -120,4 +120,4 @@ def _print_changed(converter: Converter, format: Format, verb: str) -> None:
         return
     print_line(f'Converter "{converter.name}" ({converter.language}) is {verb}.')
     if verb == "created":
-        print_line(f'Use it: gateway integration create NAME --converter "{converter.name}"')
+        print_line(f'Use it: {program()} integration create NAME --converter "{converter.name}"')

@@ -2,13 +2,22 @@
 
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 from uuid import uuid4
 
 import typer
 
 from gateway.cli.inputs import parse_metadata
-from gateway.cli.output import Format, FormatOption, print_fields, print_json, print_line, print_note, print_table
+from gateway.cli.output import (
+    Format,
+    FormatOption,
+    print_fields,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    program,
+)
 from gateway.integrations.endpoints import check_integration, endpoint_urls
 from gateway.integrations.identity import NONE, needs_identity
 from gateway.model import Integration, JsonValue, Security, SecurityMode
@@ -21,9 +30,23 @@ T = TypeVar("T")
 
 app = typer.Typer(help="Integrations: the ways in for devices.", no_args_is_help=True)
 
+
+def _security_mode(text: str) -> SecurityMode:
+    """A security mode in whatever case; typer's own way writes those that there are in lower case."""
+    for mode in SecurityMode:
+        if mode == text.upper():
+            return mode
+    raise typer.BadParameter(f"{text!r} is none of {', '.join(map(repr, map(str, SecurityMode)))}")
+
+
 Name = Annotated[str, typer.Argument(help="The integration's name")]
 ConverterHelp = "Name of its uplink converter"
-SecurityModeHelp = "Which listeners take its uplinks"
+SecurityModeOption = typer.Option(
+    help="Which listeners take its uplinks",
+    parser=_security_mode,
+    metavar=f"[{'|'.join(SecurityMode)}]",
+    autocompletion=lambda: list(map(str, SecurityMode)),
+)
 PathPrefixHelp = "Path before /i/ROUTING_KEY, such as api/v2"
 MetadataHelp = "KEY=VALUE that its converter gets with each uplink; may be repeated"
 IdentityBindingHelp = (
@@ -35,17 +58,18 @@ RequirePrincipalOption = typer.Option(
     help="Whether only clients with an identity may write: a pre-shared key or a certificate",
 )
 
-SAMPLE_PAYLOAD = "SN-001,default,temperature,25.7,humidity,69"
-"""ThingsBoard's tutorial payload, for the commands that are shown ready-made."""
+SAMPLE_DEVICE = "SN-001"
+"""The device in ThingsBoard's tutorial payload."""
+
+UNKNOWN_DEVICE = "NAME-OF-THE-DEVICE"
+"""What stands for a device that only an identity of the right name may write."""
 
 
 @app.command()
 def create(
     name: Name,
     converter: Annotated[str, typer.Option(help=ConverterHelp)],
-    security_mode: Annotated[
-        SecurityMode, typer.Option(help=SecurityModeHelp, case_sensitive=False)
-    ] = SecurityMode.NO_SECURE,
+    security_mode: Annotated[SecurityMode, SecurityModeOption] = SecurityMode.NO_SECURE,
     path_prefix: Annotated[str, typer.Option(help=PathPrefixHelp)] = "",
     routing_key: Annotated[
         str | None, typer.Option(help="Last segment of its endpoint", show_default="a new UUID")
@@ -122,7 +146,7 @@ def update(
     name: Name,
     new_name: Annotated[str | None, typer.Option("--name", help="Give it another name")] = None,
     converter: Annotated[str | None, typer.Option(help=ConverterHelp)] = None,
-    security_mode: Annotated[SecurityMode | None, typer.Option(help=SecurityModeHelp, case_sensitive=False)] = None,
+    security_mode: Annotated[SecurityMode | None, SecurityModeOption] = None,
     path_prefix: Annotated[str | None, typer.Option(help=f'{PathPrefixHelp}; "" for none')] = None,
     routing_key: Annotated[str | None, typer.Option(help="Last segment of its endpoint")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help=f"{MetadataHelp}; other keys stay")] = None,
@@ -220,12 +244,13 @@ def _print_changed(integration: Integration, settings: Settings, format: Format,
     for url in urls:
         print_line(f"  {url}")
     print_line("Try it:")
+    device = SAMPLE_DEVICE if integration.identity_binding == NONE else UNKNOWN_DEVICE
     for url in urls:
         if is_dtls(url) or not needs_identity(integration):
-            for command in try_it(url):
+            for command in try_it(url, device=device):
                 print_line(f"  {command}")
     if integration.security_mode is not SecurityMode.NO_SECURE:
-        print_line("A device that has no certificate needs a pre-shared key: gateway psk add IDENTITY")
+        print_line(f"A device that has no certificate needs a pre-shared key: {program()} psk add IDENTITY")
 
 
 def is_dtls(url: str) -> bool:
@@ -233,18 +258,42 @@ def is_dtls(url: str) -> bool:
     return url.startswith(f"{Security.DTLS}:")
 
 
-def try_it(url: str, *, identity: str = "IDENTITY", key: str = "KEY") -> list[str]:
-    """Commands that send ThingsBoard's tutorial payload to an endpoint, ready for the shell."""
+class SampleKey(NamedTuple):
+    """A pre-shared key in the commands that are shown: the option of `gateway send` that takes it, and its value."""
+
+    option: str = "--psk-key"
+    value: str = "KEY"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether coap-client can be given it, which takes nothing else."""
+        return self.option == "--psk-key"
+
+
+TEXT_KEY = SampleKey()
+
+
+def try_it(
+    url: str, *, device: str = SAMPLE_DEVICE, identity: str = "IDENTITY", key: SampleKey = TEXT_KEY
+) -> list[str]:
+    """Commands that send ThingsBoard's tutorial payload for a device to an endpoint, ready for the shell."""
+    payload = sample_payload(device)
     if not is_dtls(url):
         return [
-            f"coap-client-notls -m post -e '{SAMPLE_PAYLOAD}' {url}",
-            f"gateway send {url} --text '{SAMPLE_PAYLOAD}'",
+            f"coap-client-notls -m post -e {payload} {url}",
+            f"{program()} send {url} --text {payload}",
         ]
-    who, secret = shlex.quote(identity), shlex.quote(key)
-    return [
-        f"coap-client-openssl -m post -u {who} -k {secret} -e '{SAMPLE_PAYLOAD}' {url}",
-        f"gateway send {url} --psk-identity {who} --psk-key {secret} --text '{SAMPLE_PAYLOAD}'",
-    ]
+    who, secret = shlex.quote(identity), shlex.quote(key.value)
+    coap_client = f"coap-client-openssl -m post -u {who} -k {secret} -e {payload} {url}"
+    own = f"{program()} send {url} --psk-identity {who} {key.option} {secret} --text {payload}"
+    return [coap_client, own] if key.is_text else [own]
+
+
+def sample_payload(device: str) -> str:
+    """ThingsBoard's tutorial payload with the name of a device, quoted for a shell."""
+    text = f"{device},default,temperature,25.7,humidity,69"
+    quoted = shlex.quote(text)
+    return f"'{text}'" if quoted == text else quoted
 
 
 def _given(new: T | None, old: T) -> T:

@@ -4,6 +4,9 @@ Names and values come from devices, so nothing of them may reach a terminal as a
 """
 
 import json
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -53,6 +56,17 @@ def print_source(source: str) -> None:
 def print_json(value: JsonValue) -> None:
     """`value` as indented JSON; in ASCII, so that it survives every locale and steers no terminal."""
     print(json.dumps(value, indent=2))
+
+
+def program() -> str:
+    """This program as its user called it, for a shell: what is shown ready-made must run where it is pasted."""
+    called = sys.argv[0]
+    found = shutil.which("gateway")
+    if found is not None and os.path.exists(called) and os.path.samefile(called, found):
+        return "gateway"
+    if os.path.basename(called) == "__main__.py":  # as `python -m gateway` has it
+        return f"{shlex.quote(sys.orig_argv[0])} -m gateway"
+    return shlex.quote(called)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,15 +1,16 @@
 """`gateway psk`: pre-shared keys of devices, by identity."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from gateway.cli.inputs import read_file
-from gateway.cli.integration import is_dtls, note_dtls_off, open_catalogue, try_it
+from gateway.cli.integration import SAMPLE_DEVICE, TEXT_KEY, SampleKey, is_dtls, note_dtls_off, open_catalogue, try_it
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, print_table, time_text
 from gateway.errors import UsageError
 from gateway.integrations.endpoints import endpoint_urls
+from gateway.integrations.identity import NONE
 from gateway.model import Security
 from gateway.settings import Settings, load_settings
 
@@ -54,11 +55,18 @@ def add(
     check_key(secret)
     with open_catalogue(settings) as catalogue:
         sealer = _sealer(catalogue, settings)
+        verb = "added" if catalogue.credentials.psk(identity) is None else "replaced"
         catalogue.credentials.add_psk(identity, sealer.seal(identity, secret), replace=replace)
-        url = _dtls_url(catalogue, settings)
+        target = _target(catalogue, settings, identity)
     if is_weak(secret):
         print_note(f"hint: a key of {len(secret)} bytes is weak; from {KEY_BYTES_STRONG} on it is not")
-    _print_added(identity, secret if given is None else None, url, format)
+    generated = secret if given is None else None
+    if format is Format.JSON:
+        keys = {} if generated is None else {"key": generated.decode(), "key_hex": generated.hex()}
+        print_json({"identity": identity} | keys)
+    else:
+        print_line(f'The pre-shared key of "{identity}" is {verb}.')
+        _print_use(identity, generated, _sample_key(generated, key_hex, key_file), target)
     note_dtls_off(settings)
 
 
@@ -69,7 +77,7 @@ def import_(
 ) -> None:
     """Take over the keys of many devices, or of none where a line is wrong.
 
-    The last colon separates; empty lines and those that begin with # are skipped.
+    The last colon separates; empty lines and those that begin with # are skipped. Keys that are there already stay.
     """
     from gateway.credentials.psk import KEY_BYTES_STRONG, is_weak, parse_psk_lines
 
@@ -85,12 +93,15 @@ def import_(
         raise UsageError(f"file {str(file)!r}, {error.message}", hint=error.hint) from None
     with open_catalogue(settings) as catalogue:
         sealer = _sealer(catalogue, settings)
-        sealed = ((identity, sealer.seal(identity, key)) for identity, key in psks)
+        # Not even replaced, for that would end their sessions.
+        new = [psk for psk in psks if not _is_kept(*psk, catalogue, sealer)]
+        sealed = ((identity, sealer.seal(identity, key)) for identity, key in new)
         count = catalogue.credentials.add_psks(sealed, replace=replace)
+    kept = f", kept: {len(psks) - count}" if count < len(psks) else ""
     weak = sum(is_weak(key) for _, key in psks)
     if weak:
         print_note(f"hint: weak keys, of less than {KEY_BYTES_STRONG} bytes: {weak}")
-    print_line(f"Imported pre-shared keys: {count}.")
+    print_line(f"Imported pre-shared keys: {count}{kept}.")
     note_dtls_off(settings)
 
 
@@ -151,25 +162,57 @@ def _sealer(catalogue: "Catalogue", settings: Settings) -> "PskSealer":
     return PskSealer(open_file(settings.key_file))
 
 
-def _dtls_url(catalogue: "Catalogue", settings: Settings) -> str:
-    """An endpoint to try a key with: of the first integration that has one, else what one looks like."""
-    for integration in catalogue.integrations():
-        for url in endpoint_urls(integration, settings):
-            if is_dtls(url) and integration.enabled:
-                return url
-    return f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY"
+def _is_kept(identity: str, key: bytes, catalogue: "Catalogue", sealer: "PskSealer") -> bool:
+    """Whether an identity has this very key already."""
+    sealed = catalogue.credentials.psk(identity)
+    return sealed is not None and sealer.holds(identity, sealed, key)
 
 
-def _print_added(identity: str, generated: bytes | None, url: str, format: Format) -> None:
-    if format is Format.JSON:
-        keys = {} if generated is None else {"key": generated.decode(), "key_hex": generated.hex()}
-        print_json({"identity": identity} | keys)
-        return
-    print_line(f'The pre-shared key of "{identity}" is added.')
+class _Target(NamedTuple):
+    """What a key is shown to be tried with."""
+
+    url: str
+    device: str
+
+
+def _target(catalogue: "Catalogue", settings: Settings, identity: str) -> _Target:
+    """The one integration that a device can reach over DTLS, and a device that the identity may write there.
+
+    Where there are several, nobody knows which of them is meant, nor which takes the sample payload.
+    """
+    found = [
+        (integration, url)
+        for integration in catalogue.integrations()
+        for url in endpoint_urls(integration, settings)
+        if is_dtls(url) and integration.enabled
+    ]
+    if len(found) != 1:
+        return _Target(f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY", identity)
+    ((integration, url),) = found
+    return _Target(url, _writable_name(integration.identity_binding, identity))
+
+
+def _writable_name(binding: str, identity: str) -> str:
+    if binding == NONE:
+        return SAMPLE_DEVICE
+    # In the other order an asterisk of the identity's own would be taken for the pattern's.
+    return identity if binding == "name" else binding.replace("*", "1").replace("{name}", identity)
+
+
+def _sample_key(generated: bytes | None, hex_text: str | None, file: Path | None) -> SampleKey:
+    """A key that is given is not shown: in its place stands what it was given as."""
+    if generated is not None:
+        return SampleKey(value=generated.decode())
+    if hex_text is not None:
+        return SampleKey("--psk-key-hex")
+    return TEXT_KEY if file is None else SampleKey("--psk-key-file", "FILE")
+
+
+def _print_use(identity: str, generated: bytes | None, key: SampleKey, target: _Target) -> None:
     if generated is not None:
         print_line("It is shown this once:")
         print_line(f"  as text  {generated.decode()}")
         print_line(f"  in hex   {generated.hex()}")
     print_line("Try it:")
-    for command in try_it(url, identity=identity, key=generated.decode() if generated else "KEY"):
+    for command in try_it(target.url, device=target.device, identity=identity, key=key):
         print_line(f"  {command}")

@@ -15,8 +15,9 @@ import typer
 from gateway.cli import send_options as dtls
 from gateway.cli.inputs import check_json, parse_hex, read_file
 from gateway.cli.output import print_line, print_note, time_text
-from gateway.errors import UnavailableError, UsageError
+from gateway.errors import ConfigurationError, UnavailableError, UsageError
 from gateway.model import Code
+from gateway.settings import load_settings
 
 if TYPE_CHECKING:
     from gateway.coap.client import Client, Request
@@ -30,6 +31,8 @@ PAYLOAD_BYTES_MAX = 16 << 20
 
 TEXT_PLAIN, OCTET_STREAM, APPLICATION_JSON = 0, 42, 50
 """CoAP content formats (RFC 7252 §12.3)."""
+
+_ENDED = "its key, CA or certificate was removed, or the gateway is stopping; run it again"
 
 
 class Method(StrEnum):
@@ -132,9 +135,9 @@ class _Sending:
                     async with asyncio.timeout_at(deadline_s):
                         response = await client.request(self.request)
                 except TimeoutError:
-                    raise _no_response(self.request.url, f"within {self.timeout_s:g} s") from None
+                    raise self._no_response(f"within {self.timeout_s:g} s") from None
                 except UnavailableError as error:
-                    raise _no_response(self.request.url, f"({error.message})") from None
+                    raise self._no_response(f"({error.message})") from None
                 print_line(response.code)
                 if response.payload:
                     print_line(_readable(response.payload))
@@ -174,10 +177,24 @@ class _Sending:
             carrier.on_data, carrier.on_end = client.receive, client.end
             try:
                 yield client
+            except UnavailableError as error:
+                if not carrier.ended_by_server:
+                    raise
+                raise UnavailableError(
+                    f"no response from {self.request.url}: the server ended the session", hint=_ENDED
+                ) from error
             finally:
                 await client.close()
         finally:
             await carrier.close()
+
+    def _no_response(self, why: str) -> UnavailableError:
+        hint = "is the gateway running, and on this address and port? (gateway check)"
+        if self.parts.scheme == "coaps":
+            hint = "the DTLS session was there, so address and credentials are right: see the server's log; try again"
+        elif self.parts.port in _dtls_ports():
+            hint = f"is this the DTLS port? use coaps://\n{hint}"
+        return UnavailableError(f"no response from {self.request.url} {why}", hint=hint)
 
 
 def _tell(carrier: "DtlsClient") -> None:
@@ -198,11 +215,12 @@ def _tell(carrier: "DtlsClient") -> None:
         print_note(f"server: {association.principal.subject or association.principal.name}")
 
 
-def _no_response(url: str, why: str) -> UnavailableError:
-    hint = "is the gateway running, and on this address and port? (gateway check)"
-    if url.startswith("coaps:"):
-        hint = "the DTLS session was there, so address and credentials are right: see the server's log, or try again"
-    return UnavailableError(f"no response from {url} {why}", hint=hint)
+def _dtls_ports() -> set[int]:
+    """Where DTLS is likely to be spoken."""
+    try:
+        return {COAPS_PORT, load_settings().coap_dtls_bind_port}
+    except ConfigurationError:  # sending needs no settings, so their mistakes are not its concern
+        return {COAPS_PORT}
 
 
 def check_url(url: str) -> SplitResult:

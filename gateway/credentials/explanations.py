@@ -122,9 +122,10 @@ TABLE: Final[Mapping[_Key, Explanation]] = {
         f"compare the CAs; {_CLIENT_CERTIFICATE}",
     ),
     (_SERVER, Alert.UNSUPPORTED_CERTIFICATE, None): Explanation(
-        "the client certificate is not one for clients (extended key usage, key usage), "
-        "or its key or signature is of a kind that the server does not take",
-        f"use a key on P-256; {_CLIENT_CERTIFICATE}",
+        "the client certificate is not one for clients (clientAuth in its extended key usage, "
+        "digitalSignature in its key usage), or its key or signature is of a kind that the server does not take",
+        "gateway certs client NAME makes one that is taken, with a key on P-256; "
+        "gateway certs inspect FILE shows what this one has",
     ),
     (_SERVER, Alert.CERTIFICATE_UNKNOWN, None): Explanation(
         "the server refuses the client certificate for some other reason, such as a critical extension",
@@ -186,8 +187,8 @@ TABLE: Final[Mapping[_Key, Explanation]] = {
         "get the server's CA anew; gateway certs verify URL shows what the server presents",
     ),
     (_CLIENT, Alert.UNSUPPORTED_CERTIFICATE, None): Explanation(
-        "the server's certificate is not one for servers (extended key usage, key usage), "
-        "or its key or signature is too weak",
+        "the server's certificate is not one for servers (serverAuth in its extended key usage, "
+        "digitalSignature in its key usage), or its key or signature is too weak",
         "make one with gateway certs server",
     ),
     (_CLIENT, Alert.CERTIFICATE_REVOKED, None): Explanation(
@@ -207,16 +208,19 @@ TABLE: Final[Mapping[_Key, Explanation]] = {
 }
 """(who, alert, stake) → what is behind it. The stake None stands for all that have no row of their own."""
 
+_IS_IT_RUNNING = (
+    "is the gateway running, with COAP_SECURITY_MODE=MIXED, and on this port (COAP_DTLS_BIND_PORT)? (gateway check)"
+)
+
 _REFUSED = Explanation(
     "nothing listens on that port, or no network leads there",
-    "is the gateway running, with COAP_DTLS_ENABLED=true, and on this port (COAP_DTLS_BIND_PORT)? (gateway check)",
+    _IS_IT_RUNNING,
 )
 
 SILENCE: Final[Mapping[tuple[Stage, Stake | None], Explanation]] = {
     (Stage.NOTHING, None): Explanation(
         "no answer at all: wrong address or port, a firewall, or no DTLS there",
-        "is the gateway running, with COAP_DTLS_ENABLED=true, and on this port (COAP_DTLS_BIND_PORT)? (gateway check)\n"
-        "does a firewall let UDP through, both ways?",
+        f"{_IS_IT_RUNNING}\ndoes a firewall let UDP through, both ways?",
     ),
     (Stage.COOKIE, None): Explanation(
         "the server asked for its cookie and then fell silent: it does not like what is offered, or limits handshakes, "

@@ -62,6 +62,13 @@ class PskSealer:
                 "where it is lost, give the identity a new key (gateway psk add IDENTITY --replace)",
             ) from None
 
+    def holds(self, identity: str, sealed: bytes, key: bytes) -> bool:
+        """Whether `sealed` is this very key of an identity; it is not where it can't be opened."""
+        try:
+            return self.open(identity, sealed) == key
+        except ConfigurationError:
+            return False
+
     def __repr__(self) -> str:
         return f"PskSealer({str(self._path)!r})"
 

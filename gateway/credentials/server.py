@@ -1,5 +1,6 @@
 """The DTLS server's own certificate and key, from PEM files or a keystore, as COAP_DTLS_* say."""
 
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ _INFERRED = (
     "COAP_DTLS_CREDENTIALS_TYPE is not set, but variables of a keystore are: the keystore is used; "
     "set COAP_DTLS_CREDENTIALS_TYPE to KEYSTORE or PEM to say which is meant"
 )
+_PEM_FIELDS = frozenset(("coap_dtls_pem_cert", "coap_dtls_pem_key"))
 _DAY_S = 86_400
 
 
@@ -86,9 +88,11 @@ def _from_keystore(settings: Settings) -> LoadedIdentity:
         file = read_file(path, where, cure_if_missing=_CURE)
         loaded = load_key(file, where, access)
     except ConfigurationError as error:
-        if not settings.keystore_is_inferred:
+        # Where the keystore is there, and nothing of PEM is set, a keystore is what was meant.
+        doubtful = not os.path.exists(path) or not _PEM_FIELDS.isdisjoint(settings.model_fields_set)
+        if not (settings.keystore_is_inferred and doubtful):
             raise
-        raise ConfigurationError(error.message, hint=f"{error.hint}; {_INFERRED}") from None
+        raise ConfigurationError(error.message, hint=f"{error.hint}\n{_INFERRED}") from None
     kind = kind_of(file.data)
     if kind == settings.coap_dtls_key_store_type:
         return loaded

@@ -13,7 +13,7 @@ from gateway.dtls.messages import ClientHello
 class Attempt:
     """A handshake under way with an address."""
 
-    __slots__ = ("address", "cid", "handshake", "hello", "sent_s")
+    __slots__ = ("address", "cid", "handshake", "hello", "hint_told", "sent_s")
 
     def __init__(self, address: bytes, handshake: Handshake, cid: bytes, hello: ClientHello | None = None) -> None:
         self.address = address
@@ -24,6 +24,8 @@ class Attempt:
         """The client's hello with its cookie, where we are the server."""
         self.sent_s = 0.0
         """When the flight was sent last."""
+        self.hint_told = False
+        """Whether the owner knows what the peer said in the clear."""
 
     def association(self, now_s: float) -> Association:
         """What has come of it, now that it is complete."""

@@ -11,7 +11,7 @@ from gateway.dtls.config import Config
 from gateway.dtls.connection_ids import CID_START, new_connection_id
 from gateway.dtls.cookie import CookieJar
 from gateway.dtls.established import Established, new_data
-from gateway.dtls.events import DataReceived, HandshakeCompleted, HandshakeFailed, HostLockedOut
+from gateway.dtls.events import DataReceived, HandshakeCompleted, HandshakeFailed, HandshakeHint, HostLockedOut
 from gateway.dtls.flight import RecordWriter
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.greeting import hello_verify_request, is_client_hello, is_late, read_hello
@@ -21,6 +21,7 @@ from gateway.dtls.messages import ClientHello
 from gateway.dtls.record import Record, records_of
 from gateway.dtls.server import ServerHandshake
 from gateway.dtls.sessions import SessionCache
+from gateway.model import Principal
 
 MAX_CONTENT_BYTES = 1 << 14
 """Largest content of a record (RFC 5246 §6.2.1)."""
@@ -156,6 +157,9 @@ class Endpoint(Established):
         except AlertError as failure:
             self._fail(attempt, failure, now_s)
             return True
+        if handshake.hint and not attempt.hint_told:
+            attempt.hint_told = True
+            self._events.append(HandshakeHint(attempt.address, handshake.hinted_alert))
         if handshake.to_send:
             self._transmit(attempt, now_s)
         if handshake.state is State.DONE:
@@ -252,16 +256,18 @@ class Endpoint(Established):
     def _fail(self, attempt: Attempt, failure: AlertError, now_s: float) -> None:
         """End a handshake with an alert."""
         self._attempts.remove(attempt)
-        self._refuse(attempt.handshake.writer, attempt.address, failure)
+        self._refuse(attempt.handshake.writer, attempt.address, failure, attempt.handshake.principal)
         # Before there are keys it was not about credentials; and whoever speaks for others must not lock them out.
         if attempt.handshake.keys is not None and self._admission.failed(attempt.address, now_s):
             self._events.append(HostLockedOut(attempt.address, self._config.lockout_s))
 
-    def _refuse(self, writer: RecordWriter, address: bytes, failure: AlertError) -> None:
+    def _refuse(
+        self, writer: RecordWriter, address: bytes, failure: AlertError, claimed: Principal | None = None
+    ) -> None:
         by_peer = isinstance(failure, PeerAlertError)
         if not by_peer:
             self._alert(writer, address, failure.description)
-        self._events.append(HandshakeFailed(address, failure.description, failure.reason, by_peer))
+        self._events.append(HandshakeFailed(address, failure.description, failure.reason, by_peer, claimed))
 
     def _tell_given_up(self, attempt: Attempt, reason: str) -> None:
         hint = attempt.handshake.hint

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 from gateway.dtls.association import Association
 from gateway.dtls.client import Resumption
 from gateway.dtls.codes import AlertDescription
+from gateway.model import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,17 @@ class HandshakeFailed:
     reason: str
     by_peer: bool = False
     """Whether the alert is the peer's, and authentic."""
+    claimed: Principal | None = None
+    """Who a client with a pre-shared key said that it was. For the log alone: nothing has shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeHint:
+    """Something that a peer said in the clear in a handshake, which goes on: anyone can have said it."""
+
+    address: bytes
+    alert: AlertDescription | None
+    """What it does not like; None for an alert of an unknown number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +73,11 @@ class AddressChanged:
 
 
 Event: TypeAlias = (
-    HandshakeCompleted | DataReceived | HandshakeFailed | HostLockedOut | AssociationClosed | AddressChanged
+    HandshakeCompleted
+    | DataReceived
+    | HandshakeFailed
+    | HandshakeHint
+    | HostLockedOut
+    | AssociationClosed
+    | AddressChanged
 )

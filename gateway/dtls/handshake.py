@@ -89,6 +89,7 @@ class Handshake(ABC):
         """Of epoch 1."""
         self.hint = ""
         """What a peer said in the clear of why it failed: unauthenticated, for the log alone."""
+        self.hinted_alert: AlertDescription | None = None
         self.client_random = b""
         self.server_random = b""
         self.extended = False
@@ -145,6 +146,7 @@ class Handshake(ABC):
             self._keep(record)
         elif record.type == ContentType.ALERT and len(record.fragment) == 2:
             self.hint = f"the peer sent alert {record.fragment[1]}, which is not authenticated"
+            self.hinted_alert = _ALERTS.get(record.fragment[1])
 
     def _receive_fragments(self, fragments: list[Fragment], record_sequence: int, now_s: float, wall_s: float) -> None:
         for fragment in fragments:

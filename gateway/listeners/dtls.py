@@ -17,7 +17,14 @@ from gateway.dtls.alerts import DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.connection_ids import shard_of_datagram
 from gateway.dtls.endpoint import Endpoint
-from gateway.dtls.events import AddressChanged, AssociationClosed, HandshakeCompleted, HandshakeFailed, HostLockedOut
+from gateway.dtls.events import (
+    AddressChanged,
+    AssociationClosed,
+    HandshakeCompleted,
+    HandshakeFailed,
+    HandshakeHint,
+    HostLockedOut,
+)
 from gateway.listeners.batch_socket import BatchSocket, Datagram
 from gateway.listeners.coap_server import make_coap_server
 from gateway.listeners.dtls_policy import DtlsPolicy, Predicate
@@ -67,7 +74,7 @@ class DtlsListener:
         self._position = position
         self._cid_bytes = settings.coap_dtls_connection_id_length
         self._metrics = metrics
-        self._log = SessionLog(self._name_of)
+        self._log = SessionLog(self._name_of, policy.knows)
         self._dtls = Endpoint(policy.config)
         self._associations: dict[Route, Association] = {}
         self._ended: list[Route] = []
@@ -179,6 +186,8 @@ class DtlsListener:
                 case HandshakeFailed(_, alert):
                     self._metrics.count(DTLS_HANDSHAKE_FAILURES_TOTAL, alert.name.lower() if alert else "none")
                     self._log.failed(event, now_s)
+                case HandshakeHint():
+                    self._log.hinted(event, now_s)
                 case HostLockedOut():
                     self._metrics.count(DTLS_LOCKOUTS_TOTAL)
                     self._log.locked_out(event, now_s)

@@ -66,6 +66,8 @@ class DtlsClient(asyncio.DatagramProtocol):
         """Called with each record's content."""
         self.on_end: Callable[[str], None] = lambda reason: None
         """Called with the reason should the session end before `close`."""
+        self.ended_by_server = False
+        """Whether the server has ended the session; what the network says does not end it."""
         self._transport: asyncio.DatagramTransport | None = None
         self._begun_s = 0.0
         self._completed: asyncio.Future[None] = loop.create_future()
@@ -262,6 +264,8 @@ class DtlsClient(asyncio.DatagramProtocol):
             case AssociationClosed(association, reason):
                 if association is self.association:
                     self.association = None
+                    # An endpoint with one association has no reasons of its own to end it.
+                    self.ended_by_server = True
                     self.on_end(reason)
             case _:
                 pass

@@ -79,10 +79,14 @@ class DtlsPolicy:
         """Who we are."""
         return self._server
 
+    def knows(self, principal: Principal) -> bool:
+        """Whether there is a pre-shared key for who a client said that it was."""
+        return self._psk_key_of(_identity_of(principal)) is not None
+
     def still_trusts(self, principal: Principal) -> bool:
         """Whether a principal that has a session, or wants to resume one, would be let in today."""
         if principal.kind == "psk":
-            key = self._psk_key_of(principal.name.replace("\\\\", "\\").encode())
+            key = self._psk_key_of(_identity_of(principal))
             return key is not None and hmac.compare_digest(psk_digest(key), principal.credential or "")
         return self._trust.still_trusts(principal, time.time())
 
@@ -135,7 +139,7 @@ class DtlsPolicy:
                 _log.error("the trust store stays as it was: %s", error.message)
             else:
                 endings.append(self._renew_trust())
-                _log.info("the trust store was read anew")
+                _log.info("COAP_DTLS_TRUST_STORE and COAP_DTLS_CRL were read anew")
         return endings
 
     def _renew_trust(self) -> Predicate:
@@ -236,6 +240,11 @@ def load_key_file(settings: Settings, credentials: CredentialStore, *, make: boo
         if sealed is not None:
             PskSealer(key_file).open(identity, sealed)
     return key_file
+
+
+def _identity_of(principal: Principal) -> bytes:
+    """The PSK identity that a principal's name was made of (`psk_name`)."""
+    return principal.name.replace("\\\\", "\\").encode()
 
 
 def chosen_suites(names: str) -> tuple[CipherSuite, ...]:

@@ -3,11 +3,22 @@
 import logging
 from collections.abc import Callable
 
-from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed, HostLockedOut
+from gateway.dtls.codes import AlertDescription
+from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed, HandshakeHint, HostLockedOut
 from gateway.model import Principal
 
 LINES_PER_SECOND = 20
 """Whoever can make handshakes fail must not fill the disk."""
+
+_ABOUT_OUR_CERTIFICATE = frozenset(
+    {
+        AlertDescription.UNKNOWN_CA,
+        AlertDescription.BAD_CERTIFICATE,
+        AlertDescription.CERTIFICATE_UNKNOWN,
+        AlertDescription.CERTIFICATE_EXPIRED,
+        AlertDescription.UNSUPPORTED_CERTIFICATE,
+    }
+)
 
 _log = logging.getLogger(__name__)
 
@@ -15,9 +26,10 @@ _log = logging.getLogger(__name__)
 class SessionLog:
     """Writes the lines; those beyond the bound are counted, and their number is said in the next second."""
 
-    def __init__(self, name_of: Callable[[bytes], str]) -> None:
-        """`name_of` makes an address readable."""
+    def __init__(self, name_of: Callable[[bytes], str], is_known: Callable[[Principal], bool]) -> None:
+        """`name_of` makes an address readable; `is_known` says whether there is such a pre-shared key."""
         self._name_of = name_of
+        self._is_known = is_known
         self._second = 0
         self._lines = 0
         self._left_out = 0
@@ -38,7 +50,20 @@ class SessionLog:
     def failed(self, event: HandshakeFailed, now_s: float) -> None:
         """A handshake came to nothing."""
         alert = event.alert.name.lower() if event.alert is not None else "no answer"
-        self._say(now_s, "handshake with %s failed: %s: %s", self._name_of(event.address), alert, event.reason)
+        reason, claimed = event.reason, event.claimed
+        if claimed is not None and claimed.kind == "psk":
+            # The peer must not be told which of the two it is (RFC 4279 §2); the operator has to know.
+            known = "" if self._is_known(claimed) else "there is no such identity (gateway psk add); "
+            reason = f"{describe(claimed)}: {known}{reason}"
+        self._say(now_s, "handshake with %s failed: %s: %s", self._name_of(event.address), alert, reason)
+
+    def hinted(self, event: HandshakeHint, now_s: float) -> None:
+        """A client complained, in the clear."""
+        alert = event.alert.name.lower() if event.alert is not None else "of an unknown number"
+        advice = ": has it the CA of the server's certificate?" if event.alert in _ABOUT_OUR_CERTIFICATE else ""
+        self._say(
+            now_s, "the client at %s sent alert %s (not authentic)%s", self._name_of(event.address), alert, advice
+        )
 
     def locked_out(self, event: HostLockedOut, now_s: float) -> None:
         """A host had too many failures."""

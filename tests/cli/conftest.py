@@ -50,6 +50,7 @@ class Cli:
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run `gateway` with these arguments in this process."""
+        self._monkeypatch.setattr(sys, "argv", ["gateway", *arguments])  # it shows commands as it was called itself
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         self._capture.readouterr()
         code = main(arguments)

@@ -79,7 +79,7 @@ def test_without_names_the_server_is_this_host(cli: Cli) -> None:
 def test_the_gateway_takes_the_variables_that_are_printed(cli: Cli, folder: str) -> None:
     out = cli.ok("certs", "server", "localhost", "--folder", folder).out
     printed = variables(out)
-    assert printed.pop("COAP_DTLS_ENABLED") == "true"
+    assert printed.pop("COAP_SECURITY_MODE") == "MIXED"
     keystore = {name: printed.pop(name) for name in list(printed) if "KEY_STORE" in name or "TYPE" in name}
     assert set(printed) == {"COAP_DTLS_PEM_CERT", "COAP_DTLS_PEM_KEY", "COAP_DTLS_TRUST_STORE"}
     expected = certificate(f"{folder}/coapserver.pem")
@@ -105,7 +105,7 @@ def test_a_client_gets_a_certificate_and_commands_that_are_ready(cli: Cli) -> No
     assert "On the device: certs/client-device-1.pem, certs/client-device-1_key.pem and certs/ca.pem\n" in out
     files = ["certs/client-device-1.pem", "certs/client-device-1_key.pem", "certs/ca.pem"]
     url = "coaps://127.0.0.1/i/ROUTING_KEY"
-    payload = "SN-001,default,temperature,25.7,humidity,69"
+    payload = "device-1,default,temperature,25.7,humidity,69"
     assert command(out, "coap-client-openssl") == [
         *("coap-client-openssl", "-m", "post", "-c", files[0], "-j", files[1], "-R", files[2]),
         *("-e", payload, url),
@@ -124,6 +124,7 @@ def test_the_commands_survive_a_shell_and_name_the_gateways_own_address(cli: Cli
     out = cli.ok("certs", "client", "Pumpe $(id)", "--folder", "my certs").out
     words = command(out, "coap-client-openssl")
     assert words[words.index("-c") + 1] == "my certs/client-Pumpe $(id).pem"
+    assert words[words.index("-e") + 1].startswith("Pumpe $(id),default,")
     assert words[-1] == "coaps://gateway.example:5685/i/ROUTING_KEY"
 
 

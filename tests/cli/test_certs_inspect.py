@@ -204,7 +204,7 @@ def test_a_server_is_verified_as_a_server_where_that_is_asked_for(cli: Cli) -> N
         (device(issuer=authority("Plant CA", **VALID), **VALID), "bad_certificate", "another key"),
         (device(issuer=CA, **EXPIRED), "certificate_expired", "--renew"),
         (device(issuer=CA, **FUTURE), "certificate_expired", "clock"),
-        (server(issuer=CA, **VALID), "unsupported_certificate", "gateway certs client"),
+        (server(issuer=CA, **VALID), "unsupported_certificate", "    gateway certs client NAME "),
         (device(issuer=CA, **CRITICAL), "certificate_unknown", "again"),
     ],
     ids=["unknown CA", "CA of the same name", "expired", "not yet valid", "server", "critical extension"],
@@ -218,6 +218,18 @@ def test_what_is_not_accepted_comes_with_the_alert_the_reason_and_the_cure(
     reason, hint = refused.out.splitlines()
     assert reason.startswith(f"x s.pem: {alert}: ")
     assert hint.startswith("    ") and cure in hint
+
+
+@pytest.mark.parametrize(
+    ("issued", "cure"),
+    [(SENSOR, "gateway certs server makes"), (server(issuer=CA, **EXPIRED), "make it anew: gateway certs server ")],
+    ids=["client", "expired"],
+)
+def test_the_cure_of_a_server_makes_a_server(cli: Cli, issued: Issued, cure: str) -> None:
+    pem(cli.folder, "ca.pem", CA)
+    refused = cli("certs", "verify", pem(cli.folder, "s.pem", issued), "--ca", "ca.pem", "--purpose", "server")
+    assert refused.code == 1
+    assert refused.out.splitlines()[1].startswith(f"    {cure}")
 
 
 def test_revoked_certificates_are_refused_and_the_validity_switch_is_obeyed(cli: Cli) -> None:

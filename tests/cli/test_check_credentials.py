@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.credentials.keyfile import KeyFile
 from tests.cli.conftest import Cli
-from tests.dtls.certificates import DAY_S, Issued, Options, authority, server
+from tests.dtls.certificates import DAY_S, Issued, Options, authority, crl, server
 from tests.e2e.harness import free_port
 from tests.e2e.secure import validity, write_certificate, write_key
 
@@ -42,7 +43,7 @@ def test_everything_sound_is_a_line_each(dtls: Cli) -> None:
     good = list(lines(dtls, "√"))
     assert any(line.startswith("√ DTLS listener, UDP port ") and line.endswith(": free") for line in good)
     assert any(line.startswith("√ server certificate: coapserver.pem, valid until 20") for line in good)
-    assert "√ client certificates: WANTED; from files, 0 trusted and 0 revocation lists" in good
+    assert "√ client certificates: WANTED; trusted are 0 by files and 0 by `gateway trust`; 0 revocation lists" in good
     assert f"√ key file {dtls.data_dir / 'gateway.key'}: will be created" in good
     assert "√ cipher suites: 15 are accepted" in good
 
@@ -77,7 +78,9 @@ def test_a_trust_store_that_can_not_be_used_fails_and_a_sound_one_is_counted(dtl
     (line,) = lines(dtls, "x", code=78)
     assert "ca.pem" in line
     write_certificate(Path("ca.pem"), authority(**validity()))
-    assert "√ client certificates: WANTED; from files, 1 trusted and 0 revocation lists" in list(lines(dtls, "√"))
+    assert "√ client certificates: WANTED; trusted are 1 by files and 0 by `gateway trust`; 0 revocation lists" in list(
+        lines(dtls, "√")
+    )
 
 
 def test_an_expired_ca_is_a_warning_unless_dates_are_skipped(dtls: Cli) -> None:
@@ -127,3 +130,32 @@ def test_a_dtls_port_that_is_taken_fails_and_names_its_variable(dtls: Cli) -> No
         (line,) = lines(dtls, "x", code=78)
         assert line.startswith("x DTLS listener, UDP port ")
         assert "COAP_DTLS_BIND_PORT" in dtls("check").out
+
+
+def test_what_is_trusted_by_the_catalogue_counts_too(dtls: Cli) -> None:
+    ca = authority(**validity())
+    write_certificate(Path("ca.pem"), ca)
+    Path("ca.crl").write_bytes(crl(ca, next_update_s=validity()["not_after_s"]).public_bytes(Encoding.PEM))
+    dtls.set(COAP_DTLS_CRL="ca.crl")
+    assert [line for line in lines(dtls, "~") if "signed by no trusted CA" in line]
+    dtls.ok("trust", "add", "ca.pem")
+    assert not [line for line in lines(dtls, "~") if "signed by no trusted CA" in line]
+    expected = "√ client certificates: WANTED; trusted are 0 by files and 1 by `gateway trust`; 1 revocation lists"
+    assert expected in list(lines(dtls, "√"))
+
+
+def test_where_certificates_are_needed_and_none_is_trusted_it_warns(dtls: Cli) -> None:
+    dtls.set(COAP_DTLS_CLIENT_AUTH="NEEDED")
+    assert "~ COAP_DTLS_CLIENT_AUTH=NEEDED, and no certificate is trusted" in list(lines(dtls, "~"))
+
+
+def test_one_port_for_both_listeners_fails(dtls: Cli) -> None:
+    dtls.set(COAP_BIND_PORT="5690", COAP_DTLS_BIND_PORT="5690")
+    assert "x COAP_BIND_PORT and COAP_DTLS_BIND_PORT are the same, 5690" in list(lines(dtls, "x", code=78))
+    dtls.set(COAP_DTLS_BIND_ADDRESS="127.0.0.2")
+    assert not [line for line in dtls("check").out.splitlines() if "are the same" in line]
+
+
+def test_an_expired_certificate_is_not_praised_first(dtls: Cli) -> None:
+    serve_as(server("localhost", **validity(-10, -1)))
+    assert not [line for line in lines(dtls, "√") if "server certificate" in line]

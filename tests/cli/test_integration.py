@@ -89,6 +89,8 @@ DTLS_COMMANDS = [
     "A device that has no certificate needs a pre-shared key: gateway psk add IDENTITY",
 ]
 
+BOUND_COMMANDS = [command.replace("SN-001", "NAME-OF-THE-DEVICE") for command in DTLS_COMMANDS]
+
 
 @pytest.mark.parametrize(
     ("options", "commands"),
@@ -96,7 +98,8 @@ DTLS_COMMANDS = [
         (["--security-mode", "DTLS"], DTLS_COMMANDS),
         (["--security-mode", "MIXED"], [*PLAIN_COMMANDS, *DTLS_COMMANDS]),
         (["--security-mode", "MIXED", "--require-principal"], DTLS_COMMANDS),
-        (["--security-mode", "MIXED", "--identity-binding", "name"], DTLS_COMMANDS),
+        (["--security-mode", "MIXED", "--identity-binding", "name"], BOUND_COMMANDS),
+        (["--security-mode", "DTLS", "--identity-binding", "{name}-*"], BOUND_COMMANDS),
     ],
 )
 def test_the_commands_to_try_it_are_those_that_it_takes(cli: Cli, options: list[str], commands: list[str]) -> None:
@@ -104,6 +107,18 @@ def test_the_commands_to_try_it_are_those_that_it_takes(cli: Cli, options: list[
     cli.converter()
     out = cli.ok("integration", "create", "m", "--converter", "tutorial", "--routing-key", "k", *options).out
     assert out.partition("Try it:\n")[2].splitlines() == commands
+
+
+def test_security_modes_are_thingsboards_in_upper_or_lower_case(cli: Cli) -> None:
+    cli.converter()
+    options = ["--converter", "tutorial", "--format", "json"]
+    for mode in ("NO SECURE", "no secure"):
+        created = cli.ok("integration", "create", mode, "--security-mode", mode, *options).json
+        assert created["security_mode"] == "NO SECURE"
+    for command in (["create", "m", *options], ["update", "no secure"]):
+        refused = cli("integration", *command, "--security-mode", "NO_SECURE")
+        assert (refused.code, refused.out) == (2, "")
+        assert "'NO_SECURE' is none of 'NO SECURE', 'DTLS', 'MIXED'" in refused.err
 
 
 def test_create_without_its_converter_is_exit_1_and_names_those_there_are(cli: Cli) -> None:

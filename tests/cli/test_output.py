@@ -1,11 +1,13 @@
 """How the commands print."""
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from gateway.cli.output import cell, print_fields, print_json, print_source, print_table, printable, time_text
+from gateway.cli.output import cell, print_fields, print_json, print_source, print_table, printable, program, time_text
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,41 @@ def test_a_value_is_shown_as_text_or_as_json(value: object, shown: str) -> None:
 )
 def test_a_time_is_shown_in_utc(ts_ms: int, shown: str) -> None:
     assert time_text(ts_ms) == shown
+
+
+def executable(folder: Path) -> Path:
+    """A program named gateway in a folder."""
+    folder.mkdir()
+    (folder / "gateway").write_text("#!/bin/sh\n")
+    (folder / "gateway").chmod(0o755)
+    return folder / "gateway"
+
+
+@pytest.mark.parametrize(
+    ("path", "called", "shown"),
+    [
+        ("own", "own/gateway", "gateway"),
+        ("linked", "own/gateway", "gateway"),
+        ("", "own/gateway", "own/gateway"),
+        ("other", "own/gateway", "own/gateway"),
+        ("other:own", "own/gateway", "own/gateway"),
+        ("", "a folder/gateway", "'a folder/gateway'"),
+    ],
+)
+def test_the_program_is_shown_as_it_was_called_and_by_its_name_where_the_path_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, called: str, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("own", "other", "a folder"):
+        executable(tmp_path / folder)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "gateway").symlink_to(tmp_path / "own" / "gateway")
+    monkeypatch.setenv("PATH", os.pathsep.join(str(tmp_path / folder) for folder in path.split(":") if folder))
+    monkeypatch.setattr(sys, "argv", [called])
+    assert program() == shown
+
+
+def test_a_program_that_python_was_told_to_run_is_shown_with_that_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/gateway/__main__.py", "check"])
+    monkeypatch.setattr(sys, "orig_argv", ["my venv/bin/python", "-m", "gateway", "check"])
+    assert program() == "'my venv/bin/python' -m gateway"

@@ -8,6 +8,8 @@ import pytest
 
 from gateway.credentials.keyfile import KeyFile
 from gateway.credentials.psk import PskSealer
+from gateway.integrations.identity import writable_by
+from gateway.model import Principal
 from gateway.storage.catalogue import Catalogue
 from tests.cli.conftest import Cli
 from tests.interop.process import free_port, running, wait_until_bound
@@ -40,10 +42,10 @@ def test_add_generates_a_key_and_shows_it_once(cli: Cli) -> None:
         f"  as text  {text}",
         f"  in hex   {digits}",
         "Try it:",
-        f"  coap-client-openssl -m post -u 'meter 1' -k {text} -e 'SN-001,default,temperature,25.7,humidity,69' "
+        f"  coap-client-openssl -m post -u 'meter 1' -k {text} -e 'meter 1,default,temperature,25.7,humidity,69' "
         "coaps://127.0.0.1/i/ROUTING_KEY",
         f"  gateway send coaps://127.0.0.1/i/ROUTING_KEY --psk-identity 'meter 1' --psk-key {text} "
-        "--text 'SN-001,default,temperature,25.7,humidity,69'",
+        "--text 'meter 1,default,temperature,25.7,humidity,69'",
     ]
     assert key_of(cli, "meter 1") == text.encode() == bytes.fromhex(digits)
     for shown in (cli.ok("psk", "list").out, cli.ok("psk", "list", "--format", "json").out):
@@ -57,13 +59,32 @@ def test_add_in_json_has_the_generated_key_in_both_forms(cli: Cli) -> None:
     assert bytes.fromhex(added["key_hex"]) == added["key"].encode() == key_of(cli, "a")
 
 
-def test_the_command_that_is_shown_tries_an_endpoint_that_there_is(cli: Cli) -> None:
+def test_the_command_that_is_shown_tries_the_one_endpoint_that_there_is(cli: Cli) -> None:
     cli.converter()
     cli.ok("integration", "create", "a", "--converter", "tutorial", "--routing-key", "plain")
     options = ["--converter", "tutorial", "--security-mode", "DTLS"]
     cli.ok("integration", "create", "b", *options, "--routing-key", "off", "--disabled")
     cli.ok("integration", "create", "c", *options, "--routing-key", "k")
     assert " coaps://127.0.0.1/i/k\n" in cli.ok("psk", "add", "meter").out
+    cli.ok("integration", "create", "d", *options, "--routing-key", "l")
+    assert " coaps://127.0.0.1/i/ROUTING_KEY\n" in cli.ok("psk", "add", "pump").out
+
+
+@pytest.mark.parametrize(
+    ("binding", "device"),
+    [("none", "SN-001"), ("name", "gw-*"), ("{name}", "gw-*"), ("{name}-*", "gw-*-1"), ("*/{name}*", "1/gw-*1")],
+)
+def test_the_command_that_is_shown_writes_a_device_that_the_identity_may_write(
+    cli: Cli, binding: str, device: str
+) -> None:
+    cli.converter()
+    options = ["--converter", "tutorial", "--security-mode", "DTLS", "--identity-binding", binding]
+    cli.ok("integration", "create", "m", *options, "--routing-key", "k")
+    commands = cli.ok("psk", "add", "gw-*").out.partition("Try it:\n")[2]
+    assert commands.count(f"'{device},default,temperature,25.7,humidity,69'") == 2
+    with Catalogue(cli.data_dir) as catalogue:
+        may_write = writable_by(catalogue.integration("m"), Principal("psk", "gw-*"))
+    assert may_write is None or may_write(device)
 
 
 @pytest.mark.parametrize("identity", ["meter-1", 'it\'s "$HOME"', "-x"])
@@ -82,24 +103,25 @@ def test_the_command_that_is_shown_works_with_the_real_client(cli: Cli, identity
 
 
 @pytest.mark.parametrize(
-    ("options", "key"),
+    ("options", "key", "shown"),
     [
-        (["--key", "secretsecretsecret"], b"secretsecretsecret"),
-        (["--key-hex", HEX], bytes(range(16))),
-        (["--key-hex", "00 01:02" + "ff" * 20], b"\x00\x01\x02" + b"\xff" * 20),
-        (["--key-file", "text"], b"secretsecretsecret"),
-        (["--key-file", "bytes"], bytes(range(16))),
-        (["--key-file", "-"], b"from standard input"),
+        (["--key", "secretsecretsecret"], b"secretsecretsecret", "--psk-key KEY"),
+        (["--key-hex", HEX], bytes(range(16)), "--psk-key-hex KEY"),
+        (["--key-hex", "00 01:02" + "ff" * 20], b"\x00\x01\x02" + b"\xff" * 20, "--psk-key-hex KEY"),
+        (["--key-file", "text"], b"secretsecretsecret", "--psk-key-file FILE"),
+        (["--key-file", "bytes"], bytes(range(16)), "--psk-key-file FILE"),
+        (["--key-file", "-"], b"from standard input", "--psk-key-file FILE"),
     ],
 )
-def test_a_key_that_is_given_is_kept_and_not_shown(cli: Cli, options: list[str], key: bytes) -> None:
+def test_a_key_that_is_given_is_kept_and_not_shown(cli: Cli, options: list[str], key: bytes, shown: str) -> None:
     cli.write("text", "secretsecretsecret\n")
     cli.write("bytes", bytes(range(16)))
     out = cli.ok("psk", "add", "meter", *options, stdin=b"from standard input\n").out
     assert key_of(cli, "meter") == key
     assert "secretsecret" not in out
     assert HEX not in out
-    assert "-u meter -k KEY" in out
+    assert f"--psk-identity meter {shown} --text" in out
+    assert ("-u meter -k KEY" in out) is (options[0] == "--key")  # coap-client takes keys that are text, and no others
     assert cli.ok("psk", "add", "m2", *options, "--format", "json", stdin=b"from standard input").json == {
         "identity": "m2"
     }
@@ -141,8 +163,11 @@ def test_an_identity_with_a_key_gets_another_only_with_replace(cli: Cli) -> None
     assert (result.code, result.out) == (2, "")
     assert "--replace" in result.err
     assert key_of(cli, "meter") == bytes(range(16))
-    cli.ok("psk", "add", "meter", "--key", "another key of it", "--replace")
+    replaced = cli.ok("psk", "add", "meter", "--key", "another key of it", "--replace").out
+    assert replaced.startswith('The pre-shared key of "meter" is replaced.\n')
     assert key_of(cli, "meter") == b"another key of it"
+    added = cli.ok("psk", "add", "pump", "--replace").out
+    assert added.startswith('The pre-shared key of "pump" is added.\n')
 
 
 def test_import_takes_all_lines_or_none(cli: Cli) -> None:
@@ -157,6 +182,27 @@ def test_import_takes_all_lines_or_none(cli: Cli) -> None:
     cli.ok("psk", "import", "-", "--replace", stdin=f"new:{HEX}\nSüd:{HEX}\n".encode())
     assert identities(cli) == ["Süd", "new", "urn:dev:1"]
     assert key_of(cli, "Süd") == bytes(range(16))
+
+
+@pytest.mark.parametrize("options", [[], ["--replace"]])
+def test_import_keeps_the_keys_that_are_there(cli: Cli, options: list[str]) -> None:
+    lines = f"a:{HEX}\nb:{HEX}\n".encode()
+    cli.ok("psk", "import", "-", stdin=lines)
+    before = cli.ok("psk", "list", "--format", "json").json
+    assert cli.ok("psk", "import", "-", *options, stdin=lines).out == "Imported pre-shared keys: 0, kept: 2.\n"
+    assert cli.ok("psk", "list", "--format", "json").json == before  # replaced ones would have lost their sessions
+    out = cli.ok("psk", "import", "-", *options, stdin=lines + f"c:{HEX}\n".encode()).out
+    assert out == "Imported pre-shared keys: 1, kept: 2.\n"
+
+
+def test_import_replaces_keys_that_can_no_longer_be_opened(cli: Cli) -> None:
+    cli.ok("psk", "import", "-", stdin=f"a:{HEX}\n".encode())
+    (cli.data_dir / "gateway.key").unlink()
+    KeyFile.open(cli.data_dir / "gateway.key")
+    assert cli("psk", "import", "-", stdin=f"a:{HEX}\n".encode()).code == 2
+    out = cli.ok("psk", "import", "-", "--replace", stdin=f"a:{HEX}\n".encode()).out
+    assert out == "Imported pre-shared keys: 1.\n"
+    assert key_of(cli, "a") == bytes(range(16))
 
 
 @pytest.mark.parametrize(

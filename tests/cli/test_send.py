@@ -156,6 +156,20 @@ def test_without_an_answer_it_ends_after_the_time_out(cli: Cli, silent_port: int
     assert "gateway check" in result.err
 
 
+@pytest.mark.parametrize("settings", [{}, {"GATEWAY_WORKERS": "many"}])
+def test_plain_coap_to_the_dtls_port_is_taken_for_a_slip(
+    cli: Cli, silent_port: int, server: Server, settings: dict[str, str]
+) -> None:
+    slip = "hint: is this the DTLS port? use coaps://"
+    url = f"coap://127.0.0.1:{silent_port}/i/k"
+    assert slip not in cli("send", url, "--text", "a", "--timeout", "0.2").err
+    cli.set(COAP_DTLS_BIND_PORT=str(silent_port))
+    assert slip in cli("send", url, "--text", "a", "--timeout", "0.2").err.splitlines()
+    cli.set(**settings)  # a mistake in the settings keeps nobody from sending
+    assert slip in cli("send", "coap://127.0.0.1:5684/i/k", "--text", "a", "--timeout", "0.2").err.splitlines()
+    assert slip not in cli("send", "coap://127.0.0.1:5690/i/k", "--text", "a", "--timeout", "0.2").err.splitlines()
+
+
 def test_a_port_where_nobody_listens_is_said_at_once(cli: Cli, server: Server) -> None:
     server.stop()
     result = cli("send", server.url, "--text", "a")

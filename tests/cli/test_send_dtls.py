@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pytest
 from gateway.cli.dtls_way import CID_BYTES_MAX
 from gateway.credentials.psk import IDENTITY_BYTES_MAX, KEY_BYTES_MAX
 from gateway.dtls.config import ClientAuth, Config
-from gateway.dtls.events import AssociationClosed
+from gateway.dtls.events import AssociationClosed, DataReceived
 from gateway.dtls.suites import BY_NAME
 from gateway.dtls.tickets import TicketKeys
 from tests.cli.conftest import Cli, Result
@@ -202,7 +203,7 @@ def test_without_the_gateway_it_is_told_at_once(cli: Cli) -> None:
     result = cli("send", url(free_port()), *TEXT, *PSK)
     assert (result.code, result.out) == (1, "")
     assert "Connection refused" in result.err
-    assert "COAP_DTLS_ENABLED=true" in result.err
+    assert "COAP_SECURITY_MODE=MIXED" in result.err
     assert time.monotonic() - begun_s < 5
 
 
@@ -220,6 +221,19 @@ def test_a_server_that_does_not_answer_over_the_session_is_told(cli: Cli, creden
     assert (result.code, result.out) == (1, "")
     assert f"no response from {url(mute.port)} within 0.5 s" in result.err
     assert "the DTLS session was there" in result.err
+
+
+def test_a_session_that_the_server_ends_is_told(cli: Cli, credentials: Credentials) -> None:
+    with calling(credentials.server()) as mute:
+        hang_up = threading.Thread(target=lambda: mute.hang_up(mute.wait_for(DataReceived).association))
+        hang_up.start()
+        result = cli("send", url(mute.port), *TEXT, *PSK)
+        hang_up.join()
+    assert (result.code, result.out) == (1, "")
+    assert result.err.splitlines() == [
+        f"error: no response from {url(mute.port)}: the server ended the session",
+        "hint: its key, CA or certificate was removed, or the gateway is stopping; run it again",
+    ]
 
 
 def test_control_c_ends_it_cleanly() -> None:

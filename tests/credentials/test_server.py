@@ -125,10 +125,24 @@ def test_thingsboards_keystore_variables_alone_are_enough_and_that_is_a_finding(
 def test_an_error_of_a_keystore_that_was_inferred_says_why_there_is_one(tmp_path: Path) -> None:
     missing = refusal_of(lambda: load(coap_dtls_key_store=tmp_path / "s.jks"))
     assert missing.message == f"COAP_DTLS_KEY_STORE={tmp_path}/s.jks: there is no such file"
-    assert "COAP_DTLS_CREDENTIALS_TYPE is not set" in missing.hint
+    cure, inference = missing.hint.splitlines()
+    assert "gateway certs server" in cure
+    assert inference.startswith("COAP_DTLS_CREDENTIALS_TYPE is not set")
     named = refusal_of(lambda: load(coap_dtls_key_store=tmp_path / "s.jks", **KEYSTORE))
     assert "COAP_DTLS_CREDENTIALS_TYPE" not in named.hint
     assert "gateway certs server" in named.hint
+
+
+def test_an_error_in_a_keystore_that_is_there_says_so_only_where_pem_is_set_too(stores: Stores) -> None:
+    wrong: dict[str, Any] = {
+        "coap_dtls_key_store": stores["server.jks"],
+        "coap_dtls_key_store_password": OTHER_PASSWORD,
+    }
+    assert refusal_of(lambda: load(**wrong)).hint == "set COAP_DTLS_KEY_STORE_PASSWORD"
+    for name in ("coap_dtls_pem_cert", "coap_dtls_pem_key"):
+        cure, inference = refusal_of(lambda: load(**wrong, **{name: Path("s.pem")})).hint.splitlines()  # noqa: B023
+        assert cure == "set COAP_DTLS_KEY_STORE_PASSWORD"
+        assert inference.startswith("COAP_DTLS_CREDENTIALS_TYPE is not set")
 
 
 def test_a_file_named_jks_that_is_pkcs12_is_read_with_a_note(stores: Stores) -> None:

@@ -3,20 +3,21 @@
 import pytest
 
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType, HandshakeType
-from gateway.dtls.config import Config
+from gateway.dtls.config import Config, PskCredential
 from gateway.dtls.endpoint import Endpoint
 from gateway.dtls.events import (
     AssociationClosed,
     DataReceived,
     HandshakeCompleted,
     HandshakeFailed,
+    HandshakeHint,
 )
 from gateway.dtls.fragments import HandshakeMessage
 from gateway.dtls.record import record_header
 from gateway.dtls.suites import BY_NAME
 
 from .pair import CLIENT, SERVER, WALL_S, Pair, events_of
-from .peers import PSK_CCM_8, client_config, server_config
+from .peers import CCM_8, PSK_CCM_8, client_config, server_config
 
 OTHER = BY_NAME["PSK_WITH_AES_128_GCM_SHA256"]
 
@@ -235,3 +236,25 @@ def test_a_failed_handshake_beside_an_association_leaves_it_alone() -> None:
     assert pair.server_association is association
     pair.client = client
     pair.exchange()
+
+
+def test_a_complaint_in_the_clear_is_told_once_and_changes_nothing() -> None:
+    pair = Pair(client_config(CCM_8), server_config())
+    pair.connect()
+    pair.run(0.045)  # up to the server's flight with its certificate
+    for _ in range(3):
+        alert = record_header(ContentType.ALERT, 0, 9, 2) + bytes((2, AlertDescription.UNKNOWN_CA))
+        pair.deliver(alert, SERVER)
+    hints = events_of(pair.server_events, HandshakeHint)
+    assert hints == [HandshakeHint(CLIENT, AlertDescription.UNKNOWN_CA)]
+    pair.run()
+    assert pair.completed
+
+
+def test_who_a_client_claimed_to_be_is_told_with_its_failure() -> None:
+    pair = Pair(client_config(PSK_CCM_8, client_psk=PskCredential(b"sensor-9", b"some other secret")), server_config())
+    pair.connect()
+    pair.run(5.0)
+    (failed,) = events_of(pair.server_events, HandshakeFailed)
+    assert failed.claimed is not None
+    assert (failed.claimed.kind, failed.claimed.name) == ("psk", "sensor-9")

@@ -123,7 +123,9 @@ def test_the_end_of_a_session_is_told(credentials: Credentials) -> None:
             ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             client.on_end = ended.set_result
             server.hang_up(server.wait_for(HandshakeCompleted).association)
+            assert not client.ended_by_server
             reason = await asyncio.wait_for(ended, PATIENCE_S)
+            assert client.ended_by_server
             client.send(b"into the void")
             return reason
 
@@ -145,7 +147,7 @@ def test_a_closed_port_is_told_at_once(credentials: Credentials) -> None:
         port = probe.getsockname()[1]
     error = failure_of(port, credentials.client())
     assert (error.failure.speaker, error.failure.reason) == (Speaker.SYSTEM, "Connection refused")
-    assert "COAP_DTLS_ENABLED=true" in error.hint
+    assert "COAP_SECURITY_MODE=MIXED" in error.hint
 
 
 def test_where_one_address_of_a_name_is_refused_the_next_is_tried(

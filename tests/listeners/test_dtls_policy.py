@@ -285,6 +285,14 @@ def test_what_an_operator_should_know_is_among_the_findings(store: Store) -> Non
     assert any("Old CA" in finding and "expired" in finding for finding in findings)
 
 
+def test_a_revocation_list_of_a_ca_of_the_catalogue_is_one_of_a_trusted_ca(store: Store, ca: Issued) -> None:
+    lists = store.folder / "crl.pem"
+    lists.write_bytes(crl(ca, next_update_s=time.time() + DAY_S).public_bytes(Encoding.PEM))
+    assert [one for one in store.policy(coap_dtls_crl=lists).findings if "signed by no trusted CA" in one]
+    store.trust(ca)
+    assert not [one for one in store.policy(coap_dtls_crl=lists).findings if "signed by no trusted CA" in one]
+
+
 # -- files -------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,12 @@
 """What the log says of sessions, and how much."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from gateway.dtls.codes import AlertDescription
-from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed
+from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed, HandshakeHint, HostLockedOut
 from gateway.listeners.session_log import LINES_PER_SECOND, SessionLog, describe
 from gateway.model import Principal
 from tests.dtls.pair import Pair
@@ -17,7 +18,7 @@ FAILED = HandshakeFailed(b"a", AlertDescription.DECRYPT_ERROR, "the keys differ"
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> SessionLog:
     caplog.set_level(logging.INFO)
-    return SessionLog(lambda address: f"host-{address.decode()}")
+    return SessionLog(lambda address: f"host-{address.decode()}", lambda principal: principal.name == "known")
 
 
 def test_each_event_is_a_line_with_who_and_where(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
@@ -60,3 +61,37 @@ def test_how_many_were_left_out_is_said_afterwards(log: SessionLog, caplog: pyte
 def test_a_name_is_quoted_so_that_it_can_not_pass_for_more() -> None:
     assert describe(Principal("psk", "a' has a session")) == 'psk "a\' has a session"'
     assert describe(None) == "a client without identity"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("known", "psk 'known': the keys differ"),
+        ("unknown", "psk 'unknown': there is no such identity (gateway psk add); the keys differ"),
+    ],
+)
+def test_the_log_tells_a_wrong_key_from_an_unknown_identity(
+    log: SessionLog, caplog: pytest.LogCaptureFixture, name: str, said: str
+) -> None:
+    log.failed(replace(FAILED, claimed=Principal("psk", name)), 1.0)
+    assert caplog.messages == [f"handshake with host-a failed: decrypt_error: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        (AlertDescription.UNKNOWN_CA, "unknown_ca (not authentic): has it the CA of the server's certificate?"),
+        (AlertDescription.INTERNAL_ERROR, "internal_error (not authentic)"),
+        (None, "of an unknown number (not authentic)"),
+    ],
+)
+def test_what_a_client_complains_of_is_said_with_what_it_is_worth(
+    log: SessionLog, caplog: pytest.LogCaptureFixture, alert: AlertDescription | None, said: str
+) -> None:
+    log.hinted(HandshakeHint(b"a", alert), 1.0)
+    assert caplog.messages == [f"the client at host-a sent alert {said}"]
+
+
+def test_a_lock_out_is_said(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    log.locked_out(HostLockedOut(b"a", 60.0), 1.0)
+    assert caplog.messages == ["too many handshakes failed: those of host-a's host are ignored for 60 s"]
