@@ -64,7 +64,9 @@ def serve(settings: Settings) -> int:
     """
     configure_logging(settings, "gateway")
     if not (settings.plain_listener or settings.dtls_listener):
-        raise ConfigurationError("no listener is enabled", hint="set COAP_SERVER_ENABLED or COAP_DTLS_ENABLED to true")
+        raise ConfigurationError(
+            "no listener is enabled", hint="set COAP_SECURITY_MODE=MIXED, or COAP_SERVER_ENABLED=true"
+        )
     if settings.ports_collide:
         raise ConfigurationError(
             f"COAP_BIND_PORT and COAP_DTLS_BIND_PORT are the same, {settings.coap_bind_port}",
@@ -132,7 +134,7 @@ def _warn_of_unreachable(settings: Settings, catalogue: Catalogue) -> None:
             if integration.enabled:
                 check_integration(integration, settings)
         except UsageError as error:
-            _log.warning("%s; %s", error.message, error.hint)
+            _log.warning("%s; %s", error.message, "; ".join(error.hint.splitlines()))
 
 
 def _prepare_dtls(settings: Settings, catalogue: Catalogue) -> None:

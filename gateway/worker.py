@@ -246,7 +246,7 @@ def main() -> int:
         configure_logging(settings, f"worker-{arguments.index}")
         asyncio.run(_run(settings, arguments))
     except GatewayError as error:
-        print(f"{error.message}; {error.hint}" if error.hint else error.message, file=sys.stderr)
+        print("; ".join((*error.message.splitlines(), *error.hint.splitlines())), file=sys.stderr)
         return error.exit_code
     return 0
 

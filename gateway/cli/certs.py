@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 AUTHORITY_DAYS = 3650
 """Validity of an authority, in days."""
 
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+"""What a server's certificate is for in any case."""
+
 LEAF_DAYS = 825
 """Validity of a server's or a client's certificate, in days: two years and three months, as browsers' rules had it."""
 
@@ -84,6 +87,7 @@ def server(
 ) -> None:
     """Make the server's certificate: PEM files, a JKS and a PKCS#12 keystore.
 
+    It is for localhost, 127.0.0.1 and ::1 too, so that it can be tried on the spot.
     The keystores get the alias and the passwords of the settings, ThingsBoard's by default.
     """
     from gateway.credentials.folder import Options
@@ -92,7 +96,8 @@ def server(
     settings = load_settings()
     with _open(folder) as there:
         _ensure_authority(there)
-        issued = there.server(names or (), _default_names(), Options(days, key_type, renew, encrypt_key))
+        wanted = [*names, *LOCAL_NAMES] if names else ()
+        issued = there.server(wanted, _default_names(), Options(days, key_type, renew, encrypt_key))
         _print_issued(issued, "server")
         stores = list(write_keystores(issued, settings))
     for file, change in stores:
@@ -185,7 +190,7 @@ def _ensure_authority(there: "CertificateFolder") -> None:
 def _default_names() -> list[str]:
     from gateway.credentials.issuing import host_name
 
-    names = ["localhost", "127.0.0.1", "::1"]
+    names = [*LOCAL_NAMES]
     own = socket.gethostname()
     try:
         host_name(own)

@@ -39,8 +39,8 @@ def check() -> None:
     failed = False
     for finding in findings():
         print_line(f"{finding.mark} {finding.text}")
-        if finding.cure:
-            print_line(f"    {finding.cure}")
+        for line in finding.cure.splitlines():
+            print_line(f"    {line}")
         failed = failed or finding.mark is Mark.FAILED
     raise typer.Exit(ConfigurationError.exit_code if failed else 0)
 

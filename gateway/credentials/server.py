@@ -18,7 +18,10 @@ from gateway.settings import CredentialsType, Settings
 EXPIRY_WARNING_DAYS = 30
 """So long before its end the operator is told."""
 
-_CURE = "`gateway certs server` makes one; a relative name is looked for in the current folder"
+_CURE = (
+    "`gateway certs server` makes certs/coapserver.pem and its key and prints the settings that name them; "
+    "a relative name is looked for in the current folder"
+)
 _PEM_NAMES = PemNames("COAP_DTLS_PEM_CERT", "COAP_DTLS_PEM_KEY", "COAP_DTLS_PEM_KEY_PASSWORD", _CURE)
 _INFERRED = (
     "COAP_DTLS_CREDENTIALS_TYPE is not set, but variables of a keystore are: the keystore is used; "

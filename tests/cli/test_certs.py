@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from gateway.cli.certs import LOCAL_NAMES
 from gateway.credentials.choices import DAYS_MAX
 from gateway.credentials.folder import CertificateFolder, Options
 from gateway.credentials.issuing import alternative_names
@@ -53,7 +54,7 @@ def test_one_command_makes_all_that_a_server_needs(cli: Cli) -> None:
     assert changes(made.out) == dict.fromkeys(
         ["ca.pem", "ca_key.pem", "coapserver.pem", "coapserver_key.pem", "coapserver.jks", "coapserver.p12"], "made"
     )
-    assert alternative_names(certificate("certs/coapserver.pem")) == ["gateway.example", "192.0.2.7"]
+    assert alternative_names(certificate("certs/coapserver.pem")) == ["gateway.example", "192.0.2.7", *LOCAL_NAMES]
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in Path("certs").iterdir()}
     assert modes == {
         "ca.pem": 0o644,
@@ -192,7 +193,7 @@ def test_other_names_are_refused_until_renewal_is_asked_for(cli: Cli) -> None:
     assert changes(renewed.out) == dict.fromkeys(
         ["coapserver.pem", "coapserver_key.pem", "coapserver.jks", "coapserver.p12"], "renewed"
     )
-    assert alternative_names(certificate("certs/coapserver.pem")) == ["b.example"]
+    assert alternative_names(certificate("certs/coapserver.pem")) == ["b.example", *LOCAL_NAMES]
 
 
 def test_what_ends_soon_and_what_others_can_read_gets_a_note(cli: Cli) -> None:

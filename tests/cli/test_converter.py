@@ -1,5 +1,8 @@
 """`gateway converter`."""
 
+import shlex
+import sys
+
 import pytest
 
 from tests.cli.conftest import DECODER, Cli
@@ -15,6 +18,14 @@ def test_create_prints_the_shape_that_show_prints(cli: Cli) -> None:
     assert list(created.json) == ["name", "language", "source"]
     assert cli.ok("converter", "show", "c", "--format", "json").json == created.json
     assert cli.ok("converter", "list", "--format", "json").json == [created.json]
+
+
+def test_create_says_how_to_use_it_with_the_program_as_it_was_called(cli: Cli) -> None:
+    create = ("converter", "create", "c", "--language", "javascript", "--file", cli.write("d.js", DECODER))
+    use = 'integration create NAME --converter "c"\n'
+    assert cli.process(*create).out.endswith(f"\nUse it: {shlex.quote(sys.executable)} -m gateway {use}")
+    cli.ok("converter", "delete", "c")
+    assert cli.ok(*create).out.endswith(f"\nUse it: gateway {use}")
 
 
 def test_show_prints_the_source_as_it_was_given(cli: Cli) -> None:

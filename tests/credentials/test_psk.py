@@ -50,6 +50,15 @@ def test_it_can_be_opened_after_a_restart(sealer: PskSealer, tmp_path: Path) -> 
     assert again.open("a", sealer.seal("a", KEY)) == KEY
 
 
+def test_a_sealed_key_holds_that_key_of_that_identity_alone(sealer: PskSealer, tmp_path: Path) -> None:
+    sealed = sealer.seal("a", KEY)
+    assert sealer.holds("a", sealed, KEY)
+    assert not sealer.holds("a", sealed, KEY[:-1])
+    assert not sealer.holds("b", sealed, KEY)
+    assert not sealer.holds("a", sealed[:-1], KEY)
+    assert not PskSealer(KeyFile.open(tmp_path / "other.key")).holds("a", sealed, KEY)
+
+
 def test_the_same_key_is_sealed_differently_each_time(sealer: PskSealer) -> None:
     assert len({sealer.seal("a", KEY) for _ in range(10)}) == 10
 

@@ -1,5 +1,6 @@
 """The server's credentials, as the variables name them: where they come from, and what the operator is told."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,8 @@ def test_an_error_in_a_keystore_that_is_there_says_so_only_where_pem_is_set_too(
     }
     assert refusal_of(lambda: load(**wrong)).hint == "set COAP_DTLS_KEY_STORE_PASSWORD"
     for name in ("coap_dtls_pem_cert", "coap_dtls_pem_key"):
-        cure, inference = refusal_of(lambda: load(**wrong, **{name: Path("s.pem")})).hint.splitlines()  # noqa: B023
+        wrong_with_pem = wrong | {name: Path("s.pem")}
+        cure, inference = refusal_of(partial(load, **wrong_with_pem)).hint.splitlines()
         assert cure == "set COAP_DTLS_KEY_STORE_PASSWORD"
         assert inference.startswith("COAP_DTLS_CREDENTIALS_TYPE is not set")
 
