@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.dtls.admission import Admission
 from gateway.dtls.alerts import AlertError, DecodeError
+from gateway.dtls.association import Association
 from gateway.dtls.attempts import Attempt, Attempts
 from gateway.dtls.client import ClientHandshake, Resumption
 from gateway.dtls.codes import AlertDescription, AlertLevel, ContentType
@@ -97,6 +98,12 @@ class Endpoint(Established):
         cid = self._new_cid()
         handshake = ClientHandshake(self._config, writer, own_cid=cid, resumption=resumption)
         self._add_attempt(Attempt(address, handshake, cid), now_s)
+
+    def end_where(self, predicate: Callable[[Association], bool], reason: str) -> int:
+        """As for established associations; the clients of handshakes under way are judged again at their end."""
+        for attempt in self._attempts:
+            attempt.handshake.credential_in_doubt = True
+        return super().end_where(predicate, reason)
 
     @property
     def handshakes_under_way(self) -> int:

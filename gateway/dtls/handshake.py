@@ -90,6 +90,8 @@ class Handshake(ABC):
         self.hint = ""
         """What a peer said in the clear of why it failed: unauthenticated, for the log alone."""
         self.hinted_alert: AlertDescription | None = None
+        self.credential_in_doubt = False
+        """Whether credentials were taken away since it began: then the peer's is asked for again at the end."""
         self.client_random = b""
         self.server_random = b""
         self.extended = False

@@ -307,8 +307,7 @@ class ServerHandshake(Handshake):
         self._check_finished(body)
         if not self.resumed and self._asks_for_certificate():
             self._judge_client(wall_s)
-        # It may have been taken away while the client took its time.
-        if self.principal is not None and not self.config.still_trusted(self.principal):
+        if self.credential_in_doubt and self.principal is not None and not self.config.still_trusted(self.principal):
             raise AlertError(AlertDescription.ACCESS_DENIED, "its credential was withdrawn during the handshake")
         self.state = State.DONE
 

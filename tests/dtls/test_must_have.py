@@ -1,7 +1,5 @@
 """What the engine must have, one row of the design's table a test: each from the outside, between two endpoints."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from gateway.dtls.client import ClientHandshake
@@ -195,12 +193,12 @@ def test_must_have_connection_id_and_an_address_that_only_a_newer_record_moves()
 @pytest.mark.parametrize("suite", [CCM_8, PSK_CCM_8], ids=["X.509", "PSK"])
 @pytest.mark.parametrize("how", ["ticket", "session ID"])
 def test_must_have_resumption_and_a_principal_that_is_checked_again(suite: CipherSuite, how: str) -> None:
-    unwelcome: Iterator[bool] = iter(())
+    welcome = True
     server = server_config(
         client_auth=ClientAuth.NEEDED,
         tickets=TicketKeys() if how == "ticket" else None,
         session_ids=0 if how == "ticket" else 10,
-        still_trusted=lambda principal: next(unwelcome, True) and principal.name == "device-1",
+        still_trusted=lambda principal: welcome and principal.name == "device-1",
     )
     pair = Pair(certified_client(suite), server).establish()
     principal = pair.server_association.principal
@@ -208,7 +206,7 @@ def test_must_have_resumption_and_a_principal_that_is_checked_again(suite: Ciphe
     assert pair.server_association.resumed
     assert pair.server_association.principal == principal
     pair.exchange()
-    unwelcome = iter((False,))  # when the resumption is asked for; the full handshake judges it anew
+    welcome = False
     pair.establish(pair.resumption)
     assert not pair.server_association.resumed
 

@@ -159,6 +159,7 @@ def test_a_credential_that_is_taken_away_during_a_handshake_gives_no_session(sui
         if pair.server.handshakes_under_way:
             break
     there["yes"] = False
+    pair.server.end_where(lambda association: False, "no session has it yet")
     pair.run()
     assert not pair.server.associations()
     failures = events_of(pair.server_events, HandshakeFailed)
