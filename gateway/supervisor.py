@@ -313,8 +313,8 @@ class _Supervisor:
                 process.kill()
         code = await ended
         stopping.cancel()
+        await listening  # to the end: its last figures may wait there still
         self._controls.pop(index).close()
-        await listening
         return code
 
     def _worker_environment(self) -> dict[str, str]:
