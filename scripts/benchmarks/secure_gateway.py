@@ -51,6 +51,8 @@ def _prepare(credentials: Credentials, psks: int, data_dir: Path, catalogue: Cat
     authorities.write_bytes(credentials.authority.public_bytes(Encoding.PEM))
     return {
         "COAP_SECURITY_MODE": "MIXED",
+        # Answers come with the acknowledgement also where the disk stalls: these devices know no separate ones.
+        "COAP_PIGGYBACK_TIMEOUT": "9000",
         "COAP_DTLS_PEM_CERT": str(chain),
         "COAP_DTLS_PEM_KEY": str(key),
         "COAP_DTLS_TRUST_STORE": str(authorities),
