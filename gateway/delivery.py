@@ -8,13 +8,18 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 
 from gateway.errors import GatewayError, NotFoundError
-from gateway.metrics import DELIVERED_REPORTS_TOTAL, Metrics
+from gateway.metrics import DELIVERED_REPORTS_TOTAL, QUARANTINE_DROPPED_TOTAL, Metrics
+from gateway.model import StoredReport
 from gateway.settings import Settings
 from gateway.storage.devices import DeviceStore
-from gateway.storage.spool import SpoolReader, continue_after, empty_unused_spool, spool_path
+from gateway.storage.spool import continue_after, empty_unused_spool, prepare_spool, spool_path
+from gateway.storage.spool_reader import SpoolReader
+from gateway.storage.update_only_keys import UpdateOnlyKeys
 
 IDLE_S = 0.05
 """How long to wait when there is nothing to deliver; what a device view is behind at the most."""
@@ -28,11 +33,16 @@ READ_BATCHES = 512
 READ_BYTES = 2 << 20
 """Most bytes handed on in one go, so that memory stays bounded and a stop is quick."""
 
+CATALOGUE_POLL_S = 0.25
+"""How often it is looked whether the catalogue changed, as workers do."""
+
 TRIM_INTERVAL_S = 0.5
 HISTORY_INTERVAL_S = 1.0
 HISTORY_ROUNDS = 16
 """How often old history is looked for, and most portions deleted then: more than can arrive in that time."""
 
+DROPPED_INTERVAL_S = 60.0
+"""Least time between two lines of the log that say that the quarantine is full."""
 
 _SPOOL_NAME = re.compile(r"spool-(\d+)\.db")
 
@@ -61,10 +71,18 @@ class Delivery:
         self._workers = settings.workers
         self._on_delivered = on_delivered
         self._metrics = metrics
-        self._store = DeviceStore(settings.gateway_data_dir, keep_history=settings.gateway_history_days > 0)
+        self._store = DeviceStore(
+            settings.gateway_data_dir,
+            keep_history=settings.gateway_history_days > 0,
+            quarantine_rows=settings.gateway_quarantine_rows,
+            quarantine_bytes=settings.gateway_quarantine_bytes,
+        )
+        self._releases: SimpleQueue[tuple[Mapping[int, Sequence[StoredReport]], Future[list[int]]]] = SimpleQueue()
+        self._next_warning_s = 0.0
         self._sources: dict[int, _Source] = {}
         self._stop = threading.Event()
-        self._deadline_s = self._next_trim_s = self._next_history_s = 0.0
+        self._update_only = UpdateOnlyKeys(settings.gateway_data_dir)
+        self._deadline_s = self._next_catalogue_s = self._next_trim_s = self._next_history_s = 0.0
         self._trimmed: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._failing = False
@@ -74,10 +92,23 @@ class Delivery:
 
         Raises ConfigurationError or UnavailableError where a spool can't be used.
         """
+        data_dir = self._settings.gateway_data_dir
+        own = {spool_path(data_dir, worker) for worker in range(self._workers)}
+        for path in sorted(own.union(path for path in data_dir.glob("spool-*.db") if _SPOOL_NAME.fullmatch(path.name))):
+            prepare_spool(path)
         self._find_spools()
         for source in self._sources.values():
             continue_after(spool_path(self._settings.gateway_data_dir, source.index), source.position)
         self._thread.start()
+
+    def release(self, converted: Mapping[int, Sequence[StoredReport]]) -> Future[list[int]]:
+        """Have `DeviceStore.release` done in the delivery's thread, which is the one that writes.
+
+        May be called in any thread.
+        """
+        future: Future[list[int]] = Future()
+        self._releases.put((converted, future))
+        return future
 
     def stop(self, timeout_s: float) -> None:
         """Deliver what is there, for at most `timeout_s`, and end; the rest is delivered after the next start."""
@@ -92,12 +123,18 @@ class Delivery:
             pass
         for source in self._sources.values():
             source.reader.close()
+        self._update_only.close()
         self._store.close()
 
     def _round(self) -> float:
         """Deliver a portion and tidy up; gives how long to wait before the next round, in seconds."""
         try:
+            if time.monotonic() >= self._next_catalogue_s:
+                self._next_catalogue_s = time.monotonic() + CATALOGUE_POLL_S
+                self._update_only.follow()
+                self._store.update_only = self._update_only.current
             moved = self._deliver()
+            self._release_all()
             now_s = time.monotonic()
             if now_s >= self._next_trim_s:
                 self._next_trim_s = now_s + TRIM_INTERVAL_S
@@ -122,12 +159,35 @@ class Delivery:
             deliveries = source.reader.read(after=source.position, max_batches=READ_BATCHES, max_bytes=READ_BYTES)
             if not deliveries:
                 continue
-            self._store.apply(source.name, deliveries)
+            dropped = self._store.apply(source.name, deliveries)
+            if dropped:
+                self._report_dropped(dropped)
             source.position = deliveries[-1].batch_id
             reports = sum(len(delivery.reports) for delivery in deliveries)
             self._metrics.count(DELIVERED_REPORTS_TOTAL, "devices", by=reports)
             moved = True
         return moved
+
+    def _release_all(self) -> None:
+        while True:
+            try:
+                converted, future = self._releases.get_nowait()
+            except Empty:
+                return
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._store.release(converted))
+                except Exception as error:  # noqa: BLE001  whoever waits for it has to hear of it
+                    future.set_exception(error)
+
+    def _report_dropped(self, uplinks: int) -> None:
+        self._metrics.count(QUARANTINE_DROPPED_TOTAL, by=uplinks)
+        if time.monotonic() >= self._next_warning_s:
+            self._next_warning_s = time.monotonic() + DROPPED_INTERVAL_S
+            _log.warning(
+                "the quarantine is full: its oldest uplinks are deleted as new ones come; mend the converter and "
+                "replay them (gateway quarantine replay), or raise GATEWAY_QUARANTINE_ROWS and _BYTES"
+            )
 
     def _find_spools(self) -> None:
         """Workers make their spools when they start; and there may be spools of more workers than there are now."""

@@ -68,6 +68,22 @@ SPOOL_BYTES = "gateway_spool_bytes"
 CONVERSION_ERRORS_TOTAL = "gateway_conversion_errors_total"
 """Uplinks that their converter failed on, by `integration`."""
 
+QUARANTINED_TOTAL = "gateway_quarantined_total"
+"""Uplinks that their converter failed on, by `integration` and `result`: kept; no room, because they were over their
+share of the spool; not stored, because the commit failed."""
+
+QUARANTINE_DROPPED_TOTAL = "gateway_quarantine_dropped_total"
+"""Uplinks that left the quarantine, or never entered it, because of its bounds."""
+
+EVENTS_DROPPED_TOTAL = "gateway_events_dropped_total"
+"""Debug events that were lost because too many came at once, by `where`: worker, supervisor."""
+
+CONVERTER_BLOCKS_TOTAL = "gateway_converter_blocks_total"
+"""Times that a converter was blocked for a while or taken up again, by `converter` and `change`: blocked, unblocked."""
+
+CONVERTER_OVER_BUDGET_TOTAL = "gateway_converter_over_budget_total"
+"""Calls of a converter in Python that took longer than GATEWAY_PYTHON_TIME_BUDGET_MS, by `converter`."""
+
 WORKER_RESTARTS_TOTAL = "gateway_worker_restarts_total"
 """Workers that ended unasked and were started again."""
 

@@ -5,13 +5,25 @@ three times as long to make, which would be a tenth of the packet loop's whole b
 slotted dataclasses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 JsonValue: TypeAlias = Any
 """A value that JSON can hold. The one place where `Any` is honest: it is the device's own data."""
+
+
+def same_json(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two values are the same as JSON: numbers by their value, objects in whatever order of keys."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return bool(one == other)
+
 
 Timeseries: TypeAlias = list[tuple[int, dict[str, JsonValue]]]
 """Telemetry samples: (time in milliseconds since 1970, key → value)."""
@@ -100,13 +112,40 @@ class Principal:
     at the end of its path (its own where it is pinned), or a keyed digest of the pre-shared key. Shown to nobody."""
 
 
+class DebugMode(StrEnum):
+    """Which uplinks of an integration leave a debug event (ThingsBoard's debug settings)."""
+
+    OFF = "off"
+    FAILURES = "failures"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ConverterCase:
+    """An example that is kept with a converter: what goes in, and what must come out."""
+
+    name: str
+    payload: bytes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """All that the decoder is told besides the payload."""
+    expected: JsonValue = None
+    """A result as a decoder returns it, which must make the same reports; None: any result that makes reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """An uplink converter as the catalogue keeps it."""
+    """An uplink converter as the catalogue keeps it.
+
+    Two that are equal are compiled from the same text: what does not matter for that is not compared.
+    """
 
     name: str
     language: Language
     source: str
+    update_only_keys: tuple[str, ...] = field(default=(), compare=False)
+    """ThingsBoard's updateOnlyKeys: telemetry and attribute keys that are written only where their value changes."""
+    cases: tuple[ConverterCase, ...] = field(default=(), compare=False)
+    """Examples that its source is tried on before it is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +166,9 @@ class Integration:
     """Which devices a DTLS session may write: see `gateway.integrations.identity`."""
     require_principal: bool = False
     """Whether only sessions whose peer has an identity may write, by pre-shared key or certificate."""
+    debug_mode: DebugMode = DebugMode.OFF
+    debug_until_ms: int = 0
+    """When `DebugMode.ALL` ends by itself, in milliseconds since 1970."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -185,8 +227,23 @@ class Outcome(NamedTuple):
     """When it is worth trying again (5.03, 4.29), in seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class FailedUplink:
+    """An uplink that its converter failed on, with all that it takes to try again."""
+
+    integration: str
+    received_ms: int
+    principal: Principal | None
+    """Whose session it came through: kind, name and alternative names."""
+    payload: bytes
+    metadata: Mapping[str, str]
+    """What the converter was told besides the payload."""
+    error: str
+
+
 class Delivery(NamedTuple):
     """One committed batch of a spool, on its way to a sink."""
 
     batch_id: int
     reports: list[StoredReport]
+    failed: Sequence[FailedUplink] = ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,27 +12,25 @@ import orjson
 
 from gateway.coap.endpoint import Handler, Ticket
 from gateway.converters import BoundDecoder, Decoder, compile_converter
-from gateway.errors import (
-    BadRequestError,
-    ConverterError,
-    ForbiddenError,
-    GatewayError,
-    RateLimitedError,
-    UnavailableError,
-)
+from gateway.converters.blocking import watched
+from gateway.debugging import DebugEvents, Watch
+from gateway.errors import BadRequestError, ConverterError, ForbiddenError, GatewayError, UnavailableError
+from gateway.integrations.debug_mode import mode_at
 from gateway.integrations.identity import writable_by
 from gateway.integrations.rates import RateLimiter
 from gateway.integrations.registry import Registry
 from gateway.metrics import (
     CONVERSION_ERRORS_TOTAL,
     FORBIDDEN_TOTAL,
+    QUARANTINED_TOTAL,
     SPOOL_BYTES,
     SPOOL_COMMITS_TOTAL,
     UPLINKS_TOTAL,
     Metrics,
 )
-from gateway.model import Code, Converter, DeviceReport, Integration, Outcome, Principal, Request
+from gateway.model import Code, Converter, DebugMode, DeviceReport, Integration, Outcome, Principal, Request
 from gateway.settings import Settings, parse_rate_limits
+from gateway.storage import failed_uplinks
 from gateway.storage.spool import Batch, Spool
 
 RETRY_AFTER_S = 5
@@ -45,6 +44,21 @@ _TOO_LATE = UnavailableError("storing takes too long, try again later", max_age_
 _NOT_STORED = UnavailableError("the uplink could not be stored, try again later", max_age_s=RETRY_AFTER_S).outcome
 
 _log = logging.getLogger(__name__)
+
+
+class _Refusal:
+    """The ticket of an uplink that its converter failed on: once that is stored, it is answered with the failure."""
+
+    __slots__ = ("_outcome", "_ticket", "acknowledge", "peer")
+
+    def __init__(self, ticket: Ticket, outcome: Outcome) -> None:
+        self._ticket = ticket
+        self._outcome = outcome
+        self.acknowledge = ticket.acknowledge
+        self.peer = ticket.peer
+
+    def complete(self, outcome: Outcome) -> None:
+        self._ticket.complete(self._outcome if outcome is _CREATED else outcome)
 
 
 class Pipeline:
@@ -65,6 +79,10 @@ class Pipeline:
             per_integration=parse_rate_limits(settings.gateway_integration_rate_limit),
             per_device=parse_rate_limits(settings.gateway_device_rate_limit),
         )
+        self.events = DebugEvents(metrics)
+        """The debug events of this worker, on their way out."""
+        self._debugging_ends_ms: float = math.inf
+        self._keeps_failed = settings.gateway_quarantine_rows > 0
         self._stopping = False
         self._acknowledge_after_s = settings.coap_piggyback_timeout / 1000
         self._give_up_after_s = settings.coap_timeout / 1000
@@ -91,6 +109,8 @@ class Pipeline:
                         time_limit_ms=self._settings.gateway_javascript_time_limit_ms,
                         memory_limit_bytes=self._settings.gateway_javascript_memory_limit_bytes,
                     )
+                    budget_ms = self._settings.gateway_python_time_budget_ms
+                    decoder = watched(decoder, converter, python_budget_ms=budget_ms, metrics=self._metrics)
             except GatewayError as error:
                 _log.error("converter %s can't be used: %s", converter.name, error.message)
                 by_name[converter.name] = ConverterError(f"the converter can't be used: {error.message}")
@@ -98,6 +118,19 @@ class Pipeline:
                 decoders[converter] = by_name[converter.name] = decoder
         self._decoders, self._by_name = decoders, by_name
         self._registry = Registry(integrations)
+        self._find_end_of_debugging()
+
+    def has_debugging_ended(self) -> bool:
+        """Whether a debug mode has ended by itself since this was last asked, and handlers are to be forgotten."""
+        if time.time_ns() // 1_000_000 < self._debugging_ends_ms:
+            return False
+        self._find_end_of_debugging()
+        return True
+
+    def _find_end_of_debugging(self) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        ends = [i.debug_until_ms for i in self._registry.integrations.values() if mode_at(i, now_ms) is DebugMode.ALL]
+        self._debugging_ends_ms = min(ends, default=math.inf)
 
     def endpoints(self) -> Sequence[tuple[str, ...]]:
         """The paths of all endpoints; the same object for as long as they don't change."""
@@ -107,15 +140,22 @@ class Pipeline:
         """What handles the payloads of such requests. Raises the GatewayError that answers them."""
         integration = self._registry.find(request)
         decoder = self._by_name[integration.converter]
-        if isinstance(decoder, ConverterError):
-            raise decoder
         writable = self._writable(integration, request)
-        decode = decoder.bind(metadata_of(request, integration))
+        metadata = metadata_of(request, integration)
+        watch = None
+        if mode_at(integration, time.time_ns() // 1_000_000) is not DebugMode.OFF:
+            watch = Watch(self.events, integration, request.principal, metadata)
+        if isinstance(decoder, ConverterError):
+            decode = _failing(decoder)
+        else:
+            decode = decoder.bind(metadata) if watch is None else decoder.bind(metadata, read=watch.read)
+        if watch is not None:
+            decode = watch.timed(decode)
         if writable is not None:
             assert request.principal is not None
-            decode = _bound(decode, writable, request.principal)
-        principal = request.principal.name if request.principal else None
-        return self._handler(integration.name, principal, decode)
+            decode = held_to(decode, writable, request.principal)
+        handle = self._handler(integration.name, request.principal, metadata, decode)
+        return handle if watch is None else watch.around(handle)
 
     def _writable(self, integration: Integration, request: Request) -> Callable[[str], bool] | None:
         """Which names may be written; None: any. Raises ForbiddenError where an identity is needed and missing."""
@@ -126,8 +166,9 @@ class Pipeline:
             raise
 
     def _handler(
-        self, integration: str, principal: str | None, decode: Callable[[bytes, int], list[DeviceReport]]
+        self, integration: str, whose: Principal | None, metadata: Mapping[str, str], decode: BoundDecoder
     ) -> Handler:
+        principal = whose.name if whose else None
         append, dumps = self.spool.append, orjson.dumps
         limits = self._limits if self._limits.active else None
 
@@ -143,11 +184,12 @@ class Pipeline:
                     limits.admit_devices(reports)
             except ConverterError as error:
                 self._metrics.count(CONVERSION_ERRORS_TOTAL, integration)
-                return self._refused(integration, error.outcome)
-            except RateLimitedError as error:
-                return self._refused(integration, error.outcome)
+                record = failed_uplinks.encode(integration, received_ms, whose, payload, metadata, error.message)
+                return self._set_aside(record, integration, error.outcome, ticket)
             except ForbiddenError as error:
                 self._metrics.count(FORBIDDEN_TOTAL, integration)
+                return self._refused(integration, error.outcome)
+            except GatewayError as error:
                 return self._refused(integration, error.outcome)
             if not reports:
                 return self._refused(integration, _CREATED)
@@ -162,6 +204,19 @@ class Pipeline:
             return None
 
         return handle
+
+    def _set_aside(self, record: bytes, integration: str, outcome: Outcome, ticket: Ticket) -> Outcome | None:
+        """Have an uplink that its converter failed on stored for the quarantine, and then answered with `outcome`."""
+        if self._stopping:
+            return self._refused(integration, _STOPPING)
+        if not self._keeps_failed:
+            return self._refused(integration, outcome)
+        if not self.spool.append_failed(record, integration, _Refusal(ticket, outcome)):
+            self._metrics.count(QUARANTINED_TOTAL, integration, "no room")
+            return self._refused(integration, outcome)
+        if self._deadline_timer is None:
+            self._watch_deadlines()
+        return None
 
     async def close(self) -> None:
         """Answer 5.03 from now on, commit what was accepted, close the spool."""
@@ -179,6 +234,10 @@ class Pipeline:
     def _committed(self, batch: Batch[Ticket]) -> None:
         if not batch.given_up:
             self._complete(batch, _CREATED if batch.error is None else _NOT_STORED)
+        for integration, uplinks in Counter(batch.failed).items():
+            self._metrics.count(
+                QUARANTINED_TOTAL, integration, "kept" if batch.error is None else "not stored", by=uplinks
+            )
         self._metrics.count(SPOOL_COMMITS_TOTAL, "ok" if batch.error is None else "failed")
         self._metrics.set(SPOOL_BYTES, value=self.spool.bytes)
 
@@ -187,6 +246,9 @@ class Pipeline:
             ticket.complete(outcome)
         for integration, uplinks in Counter(batch.sources).items():
             self._metrics.count(UPLINKS_TOTAL, integration, outcome.code.dotted, by=uplinks)
+        code = Code.BAD_REQUEST if outcome is _CREATED else outcome.code
+        for integration, uplinks in Counter(batch.failed).items():
+            self._metrics.count(UPLINKS_TOTAL, integration, code.dotted, by=uplinks)
 
     def _watch_deadlines(self) -> None:
         """Acknowledge what waits longer than the piggyback time-out, give up what waits longer than COAP_TIMEOUT.
@@ -248,7 +310,16 @@ def _identity_of(principal: Principal | None) -> Mapping[str, str]:
     }
 
 
-def _bound(decode: BoundDecoder, writable: Callable[[str], bool], principal: Principal) -> BoundDecoder:
+def _failing(error: ConverterError) -> BoundDecoder:
+    """What stands for a converter that can't be used."""
+
+    def decode(payload: bytes, received_ms: int) -> list[DeviceReport]:
+        raise ConverterError(error.message, hint=error.hint)
+
+    return decode
+
+
+def held_to(decode: BoundDecoder, writable: Callable[[str], bool], principal: Principal) -> BoundDecoder:
     """The decoder with its reports held to the names that a principal may write."""
 
     def decode_own(payload: bytes, received_ms: int) -> list[DeviceReport]:

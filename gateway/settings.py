@@ -280,11 +280,29 @@ class Settings(BaseSettings):
     gateway_history_rows: int = Field(
         10_000_000, ge=0, description="Most rows of telemetry history; the oldest go first"
     )
+    gateway_quarantine_rows: int = Field(
+        10_000,
+        ge=0,
+        description="Most uplinks kept that their converter failed on; the oldest go first; 0: none are kept",
+    )
+    gateway_quarantine_bytes: int = Field(
+        64 << 20, ge=1 << 16, description="Most bytes of such uplinks; the oldest go first"
+    )
+    gateway_events_rows: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most debug events kept of an integration; the oldest go first"
+    )
+    gateway_events_days: int = Field(7, ge=1, description="How long debug events are kept, in days")
     gateway_javascript_time_limit_ms: int = Field(
         100, ge=1, le=10_000, description="CPU time of one JavaScript conversion, in milliseconds"
     )
     gateway_javascript_memory_limit_bytes: int = Field(
         16 << 20, ge=1 << 20, le=1 << 30, description="Memory of one JavaScript converter, in bytes"
+    )
+    gateway_python_time_budget_ms: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="Time that a Python conversion may take, in milliseconds; longer ones are logged and counted",
     )
     gateway_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"

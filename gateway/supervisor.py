@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gateway
+from gateway.command_socket import Release, serving
 from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError, UsageError
+from gateway.event_keeper import EventKeeper
 from gateway.integrations.endpoints import check_integration
 from gateway.listeners.batch_socket import bind_group
 from gateway.listeners.dtls_policy import DtlsPolicy, load_key_file
@@ -78,12 +80,15 @@ def serve(settings: Settings) -> int:
             if settings.dtls_listener:
                 _prepare_dtls(settings, catalogue)
             _warn_of_unreachable(settings, catalogue)
-        supervisor = _Supervisor(settings, _worker_sockets(settings))
+        metrics = Metrics()
+        events = EventKeeper(settings, metrics)
+        supervisor = _Supervisor(settings, _worker_sockets(settings), metrics, events)
         delivery = Delivery(settings, on_delivered=supervisor.let_trim, metrics=Metrics())
         delivery.start()
         try:
-            return asyncio.run(supervisor.run())
+            return asyncio.run(supervisor.run(delivery.release))
         finally:
+            events.stop()
             delivery.stop(DRAIN_PATIENCE_S)
 
 
@@ -221,11 +226,12 @@ def _bind_cure(code: int | None, port: int, variables: str) -> str:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, sockets: list[WorkerSockets]) -> None:
+    def __init__(self, settings: Settings, sockets: list[WorkerSockets], metrics: Metrics, events: EventKeeper) -> None:
         self._settings = settings
         self._sockets = sockets
-        self._metrics = Metrics()
-        """Of all workers that ended, added up."""
+        self._metrics = metrics
+        """Of all workers that ended, added up, and its own."""
+        self._events = events
         self._figures: list[dict[Key, int]] = [{} for _ in sockets]
         """The statistics of each running worker."""
         self._controls: dict[int, asyncio.StreamWriter] = {}
@@ -236,12 +242,12 @@ class _Supervisor:
         """Of each worker, whether it was ever ready: what fails later, such as a file that is just being replaced, must
         not end the others."""
 
-    async def run(self) -> int:
-        """Serve until told to stop; gives the exit code."""
+    async def run(self, release: Release) -> int:
+        """Serve until told to stop; gives the exit code. `release` is for the commands that change the quarantine."""
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        async with asyncio.TaskGroup() as watchers:
+        async with serving(self._settings.gateway_data_dir, release), asyncio.TaskGroup() as watchers:
             for index in range(len(self._sockets)):
                 watchers.create_task(self._keep_worker(index))
         for sockets in self._sockets:
@@ -345,6 +351,8 @@ class _Supervisor:
         if "statistics" in message:
             for *key, value in message["statistics"]:
                 self._figures[index][tuple(key)] = value
+        elif "events" in message:
+            self._events.put(message["events"])
         elif "ready" in message:
             self._has_served[index] = True
             _log.info("worker %d listens on %s", index, " and ".join(_listeners(self._settings)))

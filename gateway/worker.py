@@ -4,8 +4,8 @@ Started by the supervisor, which has bound the sockets and keeps them open: a wo
 its socket what arrived in between. Control messages are JSON objects, one a line, over a Unix socket pair:
 
 - to the worker: `{"trim": N}`, every sink has the spool's batches up to N;
-- from the worker: `{"ready": true}`, and each second `{"statistics": [[name, label…, value]…]}` with the figures that
-  changed: a sign of life, even where there are none.
+- from the worker: `{"ready": true}`, each second `{"statistics": [[name, label…, value]…]}` with the figures that
+  changed: a sign of life, even where there are none; and where there are debug events `{"events": [event…]}`.
 
 Its settings come from the environment alone, as the supervisor set it: what is changed in `.env` waits for a restart of
 the whole gateway.
@@ -49,6 +49,12 @@ STATISTICS_S = 1.0
 
 FIGURES_PER_MESSAGE = 200
 """Most figures in one message, so that its length has a bound."""
+
+EVENTS_S = 0.1
+"""How often a worker hands on its debug events."""
+
+EVENTS_BYTES = 400_000
+"""Most bytes of events in one message, one event at least: the supervisor takes lines of at most a megabyte."""
 
 _log = logging.getLogger(__name__)
 
@@ -149,6 +155,7 @@ class Worker:
         tasks = [
             asyncio.create_task(self._every(CATALOGUE_POLL_S, self._follow_catalogue)),
             asyncio.create_task(self._every(STATISTICS_S, lambda: self._tell_statistics(writer))),
+            asyncio.create_task(self._every(EVENTS_S, lambda: self._tell_events(writer))),
             asyncio.create_task(self._obey(reader, stop)),
         ]
         if self._dtls is not None:
@@ -165,6 +172,7 @@ class Worker:
         if self._dtls is not None and self._session_files is not None:
             self._dtls.save_sessions(self._session_files)
         self._tell_statistics(writer)
+        self._tell_events(writer, even_so=True)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -175,6 +183,8 @@ class Worker:
 
     def _follow_catalogue(self) -> None:
         """Serve what the catalogue says now, if it changed."""
+        if self._pipeline.has_debugging_ended():
+            self._forget_handlers()
         try:
             version = self._catalogue.data_version()
             if version == self._catalogue_version:
@@ -189,6 +199,9 @@ class Worker:
             return
         self._catalogue_version, self._catalogue_error = version, ""
         self._pipeline.load(integrations, converters)
+        self._forget_handlers()
+
+    def _forget_handlers(self) -> None:
         for listener in self._listeners:
             listener.endpoint.forget_handlers()
 
@@ -209,6 +222,14 @@ class Worker:
         for start in range(0, len(changed) or 1, FIGURES_PER_MESSAGE):
             _tell(writer, {"statistics": changed[start : start + FIGURES_PER_MESSAGE]})
         self._told = dict(figures)
+
+    def _tell_events(self, writer: asyncio.StreamWriter, *, even_so: bool = False) -> None:
+        """Hand on a portion of the debug events; where the supervisor has not read the last one, `even_so` alone."""
+        if writer.is_closing() or (writer.transport.get_write_buffer_size() and not even_so):
+            return
+        events = self._pipeline.events.take(EVENTS_BYTES)
+        if events:
+            writer.write(b'{"events": [' + b",".join(events) + b"]}\n")
 
     async def _every(self, seconds: float, action: Callable[[], None]) -> None:
         while True:

@@ -9,7 +9,17 @@ from typing import Any
 
 from gateway.coap.endpoint import Handler
 from gateway.metrics import Metrics
-from gateway.model import Code, Converter, Integration, Language, Outcome, Request, Security, StoredReport
+from gateway.model import (
+    Code,
+    Converter,
+    FailedUplink,
+    Integration,
+    Language,
+    Outcome,
+    Request,
+    Security,
+    StoredReport,
+)
 from gateway.pipeline import Pipeline
 from gateway.settings import Settings
 
@@ -18,6 +28,7 @@ from .storage.spools import deliveries
 WAIT_S = 10.0
 RECEIVED_MS = 1_700_000_000_000
 RETRY_AFTER_S = 5
+PEER = "192.0.2.1:49152"
 CREATED = Outcome(Code.CREATED)
 
 ECHO = 'def decode(payload, metadata):\n    return {"deviceName": payload.decode(), "attributes": metadata}'
@@ -46,6 +57,9 @@ class Waiting:
     def complete(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self.on_outcome()
+
+    def peer(self) -> str:
+        return PEER
 
 
 class Flow:
@@ -89,6 +103,9 @@ class Flow:
 
     def stored(self) -> list[StoredReport]:
         return [report for delivery in deliveries(self.path) for report in delivery.reports]
+
+    def failed(self) -> list[FailedUplink]:
+        return [uplink for delivery in deliveries(self.path) for uplink in delivery.failed]
 
     def counted(self, name: str, *labels: str) -> int:
         return self.metrics.counters[(name, *labels)]

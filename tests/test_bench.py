@@ -145,6 +145,22 @@ def test_it_compares_latency_under_a_flood_of_hellos_with_that_of_quiet_rounds(t
             assert rounds["p50_us"] <= rounds["p99_us"]
 
 
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_the_call_of_a_converter(tmp_path: Path) -> None:
+    process = bench(tmp_path, "converters", "--only", "python", "--only", "javascript", "--only", "tbel-json")
+
+    assert process.returncode == 0, process.stderr
+    assert "JSON through JavaScript: " in process.stdout
+    measured = results(tmp_path)
+    kinds = ("json", "text", "binary", "cbor")
+    assert set(measured) == {f"{language}-{kind}" for language in ("python", "javascript") for kind in kinds} | {
+        "tbel-json"
+    }
+    for result in measured.values():
+        assert result["per_round"] > 0
+        assert 0 < min(result["rounds_us"]) <= result["median_us"] <= max(result["rounds_us"])
+
+
 @pytest.mark.parametrize("scenario", [("uplinks", "python-non"), ("secure", "flood-half-open")])
 def test_it_leaves_no_data_and_no_process_behind(tmp_path: Path, scenario: tuple[str, str]) -> None:
     suite, name = scenario

@@ -114,8 +114,7 @@ def test_what_a_converter_fails_on_is_4_00_with_the_reason(path: Path, source: s
     async def scenario() -> None:
         async with flow(path) as it:
             it.load(converters=[python(source)])
-            outcome, _ = it.send()
-            assert outcome is not None
+            outcome = await it.outcome()
             assert outcome.code is Code.BAD_REQUEST
             assert all(word in outcome.diagnostic for word in words)
             assert it.counted(CONVERSION_ERRORS_TOTAL, "meters") == 1

@@ -1,12 +1,13 @@
 """The pipeline follows the catalogue, and tells converters where an uplink came from."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import BadRequestError, NotFoundError
-from gateway.model import Code, Converter, Language, Request, Security, StoredReport
+from gateway.errors import NotFoundError
+from gateway.model import Code, Converter, ConverterCase, Language, Request, Security, StoredReport
 from gateway.pipeline import metadata_of
 
 from .pipelines import CREATED, ECHO, RECEIVED_MS, Waiting, flow, integration, python
@@ -47,6 +48,20 @@ def test_a_converter_is_swapped_while_running_and_others_keep_their_state(path: 
     asyncio.run(scenario())
 
 
+def test_a_converter_keeps_its_state_where_only_its_cases_or_update_only_keys_change(path: Path) -> None:
+    async def scenario() -> None:
+        async with flow(path) as it:
+            converter = python(COUNTING.replace("VERSION", "1"))
+            case = ConverterCase("case", b"x", {}, {"deviceName": "x"})
+            changed = (converter, replace(converter, cases=(case,)), replace(converter, update_only_keys=("fw",)))
+            for one in changed:
+                it.load([integration()], [one])
+                assert await it.outcome() == CREATED
+            assert [report.attributes["calls"] for report in it.stored()] == [1, 2, 3]
+
+    asyncio.run(scenario())
+
+
 def test_integrations_come_and_go(path: Path) -> None:
     async def scenario() -> None:
         async with flow(path) as it:
@@ -67,7 +82,7 @@ def test_integrations_come_and_go(path: Path) -> None:
         python("def decode(payload, metadata) return 1", "broken"),
         python("decode = 5", "broken"),
         Converter("broken", Language.JAVASCRIPT, "return {;"),
-        Converter("broken", Language.TBEL, "return {};"),
+        Converter("broken", Language.TBEL, "return {;"),
     ],
 )
 def test_a_converter_that_cannot_be_compiled_answers_4_00_while_others_work(
@@ -76,11 +91,11 @@ def test_a_converter_that_cannot_be_compiled_answers_4_00_while_others_work(
     async def scenario() -> None:
         async with flow(path) as it:
             it.load([integration("bad", converter="broken"), integration()], [broken, python()])
-            with pytest.raises(BadRequestError) as caught:
-                it.handler("bad")
-            assert caught.value.outcome.code is Code.BAD_REQUEST
-            assert caught.value.outcome.diagnostic
+            outcome = await it.outcome(name="bad")
+            assert outcome.code is Code.BAD_REQUEST
+            assert "can't be used" in outcome.diagnostic
             assert "broken" in caplog.text
+            assert [failed.payload for failed in it.failed()] == [b"SN-001"]
             assert await it.outcome() == CREATED
             it.load([integration("bad", converter="broken")], [python(ECHO, "broken")])
             assert await it.outcome(name="bad") == CREATED

@@ -38,8 +38,13 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "GATEWAY_BRIDGE_RATE": (1, None),
     "GATEWAY_HISTORY_DAYS": (0, None),
     "GATEWAY_HISTORY_ROWS": (0, None),
+    "GATEWAY_QUARANTINE_ROWS": (0, None),
+    "GATEWAY_QUARANTINE_BYTES": (1 << 16, None),
+    "GATEWAY_EVENTS_ROWS": (1, 1_000_000),
+    "GATEWAY_EVENTS_DAYS": (1, None),
     "GATEWAY_JAVASCRIPT_TIME_LIMIT_MS": (1, 10_000),
     "GATEWAY_JAVASCRIPT_MEMORY_LIMIT_BYTES": (1 << 20, 1 << 30),
+    "GATEWAY_PYTHON_TIME_BUDGET_MS": (1, 10_000),
 }
 """The lowest and the highest value of each number; None: as high as one likes."""
 

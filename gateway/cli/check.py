@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 from pydantic_settings import DotEnvSettingsSource
 
-from gateway.cli.converter import compile_for
+from gateway.cli.converter_source import compile_for
 from gateway.cli.findings import Finding, Mark
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import print_line

@@ -1,25 +1,29 @@
 """`gateway converter`: what makes device reports of payloads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.inputs import read_file
+from gateway.cli import converter_cases, converter_file, converter_trial
+from gateway.cli.converter_source import as_json, check_update_only_keys, compile_for, read_source
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_source, print_table, program
 from gateway.errors import UsageError
 from gateway.integrations.endpoints import check_name
-from gateway.model import Converter, JsonValue, Language
-from gateway.settings import Settings, load_settings
-
-SOURCE_BYTES_MAX = 1 << 20
-"""Longest source of a converter, in bytes: what is larger is some other file."""
+from gateway.model import Converter, Language
+from gateway.settings import load_settings
 
 app = typer.Typer(help="Uplink converters: what makes device reports of payloads.", no_args_is_help=True)
+app.command("import")(converter_file.import_)
+app.command("export")(converter_file.export)
+app.command("test")(converter_trial.test)
+app.add_typer(converter_cases.app, name="case")
 
 Name = Annotated[str, typer.Argument(help="The converter's name")]
 FileOption = Annotated[Path, typer.Option("--file", help="File with the source; - reads standard input")]
+UpdateOnlyKeyHelp = "Telemetry or attribute KEY that is written only where its value changes; may be repeated"
 
 
 @app.command()
@@ -27,13 +31,16 @@ def create(
     name: Name,
     language: Annotated[Language, typer.Option(help="Language of the source", case_sensitive=False)],
     file: FileOption,
+    update_only_key: Annotated[list[str] | None, typer.Option(help=UpdateOnlyKeyHelp)] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Create a converter. It is compiled first: one with a syntax error is refused."""
     settings = load_settings()
     check_name("converter", name)
-    converter = Converter(name, language, _read_source(file))
-    compile_for(converter, settings)
+    keys = check_update_only_keys(update_only_key or [])
+    converter = Converter(name, language, read_source(file), keys)
+    with converter_trial.explained(converter, Format.TABLE):
+        compile_for(converter, settings)
     with open_catalogue(settings) as catalogue:
         catalogue.add_converter(converter)
     _print_changed(converter, format, "created")
@@ -69,12 +76,31 @@ def show(name: Name, format: FormatOption = Format.TABLE) -> None:
 
 
 @app.command()
-def update(name: Name, file: FileOption, format: FormatOption = Format.TABLE) -> None:
-    """Replace a converter's source; a running gateway uses it within a second."""
+def update(
+    name: Name,
+    file: Annotated[Path | None, typer.Option("--file", help="File with the source; - reads standard input")] = None,
+    update_only_key: Annotated[
+        list[str] | None, typer.Option(help=f'{UpdateOnlyKeyHelp}; replaces those there are; "" for none')
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Even where example cases fail with the new source")] = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Change what is given, and leave the rest; a running gateway follows within a second.
+
+    A new source is compiled first, and refused where one of the converter's example cases fails with it.
+    """
     settings = load_settings()
+    if file is None and update_only_key is None:
+        raise UsageError("there is nothing to change", hint="give --file, --update-only-key or both")
     with open_catalogue(settings) as catalogue:
-        converter = Converter(name, catalogue.converter(name).language, _read_source(file))
-        compile_for(converter, settings)
+        converter = catalogue.converter(name)
+        if update_only_key is not None:
+            converter = replace(converter, update_only_keys=check_update_only_keys(update_only_key))
+        if file is not None:
+            converter = replace(converter, source=read_source(file))
+            with converter_trial.explained(converter, Format.TABLE):
+                compile_for(converter, settings)
+            converter_trial.refuse_failing_cases(converter, settings, force=force)
         catalogue.update_converter(name, converter)
     _print_changed(converter, format, "updated")
 
@@ -85,33 +111,6 @@ def delete(name: Name) -> None:
     with open_catalogue(load_settings()) as catalogue:
         catalogue.remove_converter(name)
     print_line(f'Converter "{name}" is deleted.')
-
-
-def compile_for(converter: Converter, settings: Settings) -> None:
-    """Compile as a worker would; raises ConverterError with the line of a mistake."""
-    from gateway.converters import compile_converter
-
-    compile_converter(
-        converter,
-        time_limit_ms=settings.gateway_javascript_time_limit_ms,
-        memory_limit_bytes=settings.gateway_javascript_memory_limit_bytes,
-    )
-
-
-def as_json(converter: Converter) -> dict[str, JsonValue]:
-    """The shape that scripts rely on."""
-    return {"name": converter.name, "language": converter.language.value, "source": converter.source}
-
-
-def _read_source(file: Path) -> str:
-    content = read_file(file, limit_bytes=SOURCE_BYTES_MAX)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"file {str(file)!r} is not UTF-8 text (byte {error.start})",
-            hint="save it with the encoding UTF-8",
-        ) from None
 
 
 def _print_changed(converter: Converter, format: Format, verb: str) -> None:

@@ -1,7 +1,9 @@
 """What the commands take: files, payloads and key-values from the command line."""
 
+import binascii
 import json
 import sys
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +44,15 @@ def parse_hex(text: str) -> bytes:
         raise UsageError(
             f"--hex {text!r} is not hexadecimal", hint='write two digits a byte, such as "53 4e 2d"'
         ) from None
+
+
+def parse_base64(text: str) -> bytes:
+    """Bytes of base64, also of its form for URLs, padded or not; raises UsageError for what is neither."""
+    digits = "".join(text.split()).translate(str.maketrans("-_", "+/")).rstrip("=")
+    try:
+        return b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise UsageError(f"--base64 {text!r} is not base64", hint="such as U04tMDAx for SN-001") from None
 
 
 def check_json(text: str) -> bytes:

@@ -1,6 +1,7 @@
 """`gateway integration`: the ways in for devices."""
 
 import shlex
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 from uuid import uuid4
@@ -17,10 +18,12 @@ from gateway.cli.output import (
     print_note,
     print_table,
     program,
+    time_text,
 )
+from gateway.integrations.debug_mode import ALL_LASTS_MS, mode_at
 from gateway.integrations.endpoints import check_integration, endpoint_urls
 from gateway.integrations.identity import NONE, needs_identity
-from gateway.model import Integration, JsonValue, Security, SecurityMode
+from gateway.model import DebugMode, Integration, JsonValue, Security, SecurityMode
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -57,6 +60,11 @@ RequirePrincipalOption = typer.Option(
     "--require-principal/--no-require-principal",
     help="Whether only clients with an identity may write: a pre-shared key or a certificate",
 )
+DebugOption = typer.Option(
+    "--debug",
+    help="Which uplinks leave an event, see gateway events: off, failures, or all, which ends after 15 minutes",
+    case_sensitive=False,
+)
 
 SAMPLE_DEVICE = "SN-001"
 """The device in ThingsBoard's tutorial payload."""
@@ -77,6 +85,7 @@ def create(
     metadata: Annotated[list[str] | None, typer.Option(help=MetadataHelp)] = None,
     identity_binding: Annotated[str, typer.Option(help=IdentityBindingHelp)] = NONE,
     require_principal: Annotated[bool, RequirePrincipalOption] = False,
+    debug: Annotated[DebugMode, DebugOption] = DebugMode.OFF,
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it, but take no uplinks yet")] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -92,6 +101,8 @@ def create(
         metadata=parse_metadata(metadata or []),
         identity_binding=identity_binding,
         require_principal=require_principal,
+        debug_mode=debug,
+        debug_until_ms=_debug_until_ms(debug),
     )
     check_integration(integration, settings)
     with open_catalogue(settings) as catalogue:
@@ -136,6 +147,7 @@ def show(name: Name, format: FormatOption = Format.TABLE) -> None:
         "converter": integration.converter,
         "identity binding": integration.identity_binding,
         "require principal": _yes_no(integration.require_principal),
+        "debug": _debug_text(integration),
         "metadata": ", ".join(f"{key}={value}" for key, value in integration.metadata.items()),
     }
     print_fields(fields | {"endpoint" if n == 0 else f"endpoint {n + 1}": url for n, url in enumerate(urls)})
@@ -153,6 +165,7 @@ def update(
     remove_metadata: Annotated[list[str] | None, typer.Option(help="KEY to drop; may be repeated")] = None,
     identity_binding: Annotated[str | None, typer.Option(help=IdentityBindingHelp)] = None,
     require_principal: Annotated[bool | None, RequirePrincipalOption] = None,
+    debug: Annotated[DebugMode | None, DebugOption] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it takes uplinks")] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -171,6 +184,8 @@ def update(
             metadata=pairs | parse_metadata(metadata or []),
             identity_binding=_given(identity_binding, old.identity_binding),
             require_principal=_given(require_principal, old.require_principal),
+            debug_mode=_given(debug, old.debug_mode),
+            debug_until_ms=old.debug_until_ms if debug is None else _debug_until_ms(debug),
         )
         check_integration(integration, settings)
         catalogue.update_integration(name, integration)
@@ -220,6 +235,7 @@ def note_dtls_off(settings: Settings) -> None:
 
 def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue]:
     """The shape that scripts rely on."""
+    debug = mode_at(integration, _now_ms())
     return {
         "name": integration.name,
         "enabled": integration.enabled,
@@ -230,6 +246,8 @@ def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue
         "metadata": dict(integration.metadata),
         "identity_binding": integration.identity_binding,
         "require_principal": integration.require_principal,
+        "debug": debug.value,
+        "debug_until_ts": integration.debug_until_ms if debug is DebugMode.ALL else None,
         "endpoints": endpoint_urls(integration, settings),
     }
 
@@ -251,6 +269,19 @@ def _print_changed(integration: Integration, settings: Settings, format: Format,
                 print_line(f"  {command}")
     if integration.security_mode is not SecurityMode.NO_SECURE:
         print_line(f"A device that has no certificate needs a pre-shared key: {program()} psk add IDENTITY")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _debug_until_ms(mode: DebugMode) -> int:
+    return _now_ms() + ALL_LASTS_MS if mode is DebugMode.ALL else 0
+
+
+def _debug_text(integration: Integration) -> str:
+    mode = mode_at(integration, _now_ms())
+    return f"all until {time_text(integration.debug_until_ms)}, then failures" if mode is DebugMode.ALL else mode
 
 
 def is_dtls(url: str) -> bool:

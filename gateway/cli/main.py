@@ -10,7 +10,21 @@ import typer
 from typer.main import get_command
 
 from gateway import __version__
-from gateway.cli import certs, check, converter, device, integration, psk, send, serve, settings, trust
+from gateway.cli import (
+    certs,
+    check,
+    converter,
+    device,
+    events,
+    integration,
+    psk,
+    quarantine,
+    send,
+    serve,
+    settings,
+    tap,
+    trust,
+)
 from gateway.cli.output import print_error
 from gateway.errors import GatewayError, UsageError
 
@@ -31,6 +45,9 @@ app.add_typer(psk.app, name="psk")
 app.add_typer(trust.app, name="trust")
 app.add_typer(certs.app, name="certs")
 app.add_typer(device.app, name="device")
+app.command("events")(events.events)
+app.command("tap")(tap.tap)
+app.add_typer(quarantine.app, name="quarantine")
 app.command("send")(send.send)
 
 

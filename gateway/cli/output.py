@@ -36,9 +36,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def print_line(text: str = "") -> None:
-    """One line on standard output."""
-    print(printable(text))
+def print_line(text: str = "", *, flush: bool = False) -> None:
+    """One line on standard output; with `flush` at once, for who follows it through a pipe."""
+    print(printable(text), flush=flush)
 
 
 def print_note(text: str) -> None:

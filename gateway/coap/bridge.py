@@ -170,8 +170,10 @@ class _Interface(interfaces.MessageInterface):
 class _FutureTicket:
     """A request of this lane that waits for its outcome; aiocoap sends the empty ACK by its own timer."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: Endpoint, route: Route) -> None:
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._endpoint = endpoint
+        self._route = route
 
     def acknowledge(self) -> None:
         pass
@@ -179,6 +181,9 @@ class _FutureTicket:
     def complete(self, outcome: Outcome) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
+
+    def peer(self) -> str:
+        return self._endpoint.peer_of(self._route)
 
 
 class _Site(aiocoap.resource.Resource):
@@ -239,6 +244,7 @@ class Bridge:
         """To be made in a running event loop. `endpoints` gives the paths that discovery shows, `room_of` how many
         bytes a message on a route may have.
         """
+        self._endpoint = endpoint
         self._principal_of = principal_of
         self._security = security
         self._resolve = resolve
@@ -321,7 +327,7 @@ class Bridge:
                 )
             if body is None:
                 return aiocoap.Message(code=aiocoap.CONTINUE, block1=block1)
-            ticket = _FutureTicket()
+            ticket = _FutureTicket(self._endpoint, message.remote.route)
             outcome = handler(body, time.time_ns() // 1_000_000, ticket)
             if outcome is None:
                 outcome = await ticket.outcome

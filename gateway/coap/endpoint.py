@@ -54,6 +54,12 @@ class Ticket(Protocol):
     def complete(self, outcome: Outcome) -> None:
         """Respond. Only the first call counts."""
 
+    def peer(self) -> str:
+        """The address that the request came from, a session's as it is now; for people."""
+
+
+PeerOf: TypeAlias = Callable[[Route], str]
+"""The address at the other end of a route, as people write it; empty where a session has ended."""
 
 PrincipalOf: TypeAlias = Callable[[Route], Principal | None]
 """Who is at the other end of a route, where that is a secured session."""
@@ -131,6 +137,10 @@ class Exchange:
         else:
             self._endpoint._respond(self._route, self._key, self._created, outcome, self._no_response)
 
+    def peer(self) -> str:
+        """The address that the request came from."""
+        return self._endpoint.peer_of(self._route)
+
 
 class Endpoint:
     """The CoAP server behind one listener."""
@@ -145,6 +155,7 @@ class Endpoint:
         max_body_bytes: int,
         on_output: Callable[[], None],
         principal_of: PrincipalOf | None = None,
+        peer_of: PeerOf = lambda route: "",
     ) -> None:
         """`on_output` is called when there is something to send that no `receive` call is about to return.
 
@@ -157,6 +168,7 @@ class Endpoint:
         self._max_body_bytes = max_body_bytes
         self._on_output = on_output
         self._principal_of = principal_of
+        self.peer_of = peer_of
         self._slow_lane: SlowLane | None = None
         self._handlers: dict[bytes, tuple[Handler, int]] = {}
         self._pending: set[ExchangeKey] = set()

@@ -1,7 +1,6 @@
 """Uplink converters: a device's payload in, device reports out (ThingsBoard's "uplink data converter")."""
 
 from gateway.converters.decoder import BoundDecoder, Decoder
-from gateway.errors import UsageError
 from gateway.model import Converter, Language
 
 __all__ = ["BoundDecoder", "Decoder", "compile_converter"]
@@ -10,11 +9,10 @@ __all__ = ["BoundDecoder", "Decoder", "compile_converter"]
 def compile_converter(converter: Converter, *, time_limit_ms: int, memory_limit_bytes: int) -> Decoder:
     """Compile a converter for this process.
 
-    The limits hold for JavaScript: CPU time of one call in milliseconds, memory of its context in bytes. Python
-    converters are trusted code and run without.
+    The limits hold for JavaScript and TBEL: CPU time of one call in milliseconds, memory of its context in bytes.
+    Python converters are trusted code and run without.
 
-    Raises ConverterError, with line and column in the user's own text, where the source can't be compiled, and
-    UsageError where the language is not there.
+    Raises ConverterError, with line and column in the user's own text, where the source can't be compiled.
     """
     # Each language is imported by the first converter that is written in it: the JavaScript engine's package starts
     # a thread as it is imported.
@@ -30,7 +28,6 @@ def compile_converter(converter: Converter, *, time_limit_ms: int, memory_limit_
 
             return PythonDecoder(converter.name, converter.source)
         case Language.TBEL:
-            raise UsageError(
-                f"converter {converter.name}: TBEL converters are not available in this version",
-                hint="write it in JavaScript: a TBEL decoder often needs few changes",
-            )
+            from gateway.converters.tbel import TbelDecoder
+
+            return TbelDecoder(converter.source, time_limit_ms=time_limit_ms, memory_limit_bytes=memory_limit_bytes)

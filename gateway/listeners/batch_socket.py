@@ -224,6 +224,12 @@ def _socket_address(family: int, route: Route) -> tuple[str, int] | tuple[str, i
     return socket.inet_ntop(socket.AF_INET6, host), port, socket.ntohl(flow_info), scope
 
 
+def address_text(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """An address as people write it: `192.0.2.1:5683`, `[2001:db8::1]:5683`."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def peer_host(family: int, route: Route) -> bytes:
     """What of a peer's address nobody can choose at will: an IPv4 address, or an IPv6 network (/64)."""
     if family == socket.AF_INET:

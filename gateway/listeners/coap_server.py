@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.coap.bridge import MAX_MESSAGE_BYTES, Bridge
 from gateway.coap.discovery import Path
-from gateway.coap.endpoint import Endpoint, PrincipalOf, Resolver, Route
+from gateway.coap.endpoint import Endpoint, PeerOf, PrincipalOf, Resolver, Route
 from gateway.coap.exchanges import Exchanges
 from gateway.metrics import Metrics
 from gateway.model import Security
@@ -19,6 +19,7 @@ def make_coap_server(
     endpoints: Callable[[], Sequence[Path]],
     metrics: Metrics,
     on_output: Callable[[], None],
+    peer_of: PeerOf,
     principal_of: PrincipalOf | None = None,
     room_of: Callable[[Route], int] = lambda route: MAX_MESSAGE_BYTES,
 ) -> tuple[Endpoint, Bridge]:
@@ -32,6 +33,7 @@ def make_coap_server(
         max_body_bytes=settings.gateway_max_body_bytes,
         on_output=on_output,
         principal_of=principal_of,
+        peer_of=peer_of,
     )
     bridge = Bridge(
         endpoint,

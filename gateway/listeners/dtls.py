@@ -25,7 +25,7 @@ from gateway.dtls.events import (
     HandshakeHint,
     HostLockedOut,
 )
-from gateway.listeners.batch_socket import BatchSocket, Datagram
+from gateway.listeners.batch_socket import BatchSocket, Datagram, address_text
 from gateway.listeners.coap_server import make_coap_server
 from gateway.listeners.dtls_policy import DtlsPolicy, Predicate
 from gateway.listeners.relay import Relay
@@ -89,6 +89,7 @@ class DtlsListener:
             endpoints=endpoints,
             metrics=metrics,
             on_output=self._send_soon,
+            peer_of=self._peer_of,
             principal_of=self._principal_of,
             room_of=self._room_of,
         )
@@ -206,9 +207,12 @@ class DtlsListener:
         association = self._associations.get(route)
         return MAX_MESSAGE_BYTES if association is None else min(MAX_MESSAGE_BYTES, association.writer.most_content)
 
+    def _peer_of(self, route: Route) -> str:
+        association = self._associations.get(route)
+        return self._name_of(association.address) if association is not None else ""
+
     def _name_of(self, address: bytes) -> str:
-        host, port, *_ = self._socket.peer(address)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return address_text(self._socket.peer(address))
 
     def look_after_sessions(self) -> None:
         """To be called now and then: sets the figures, and ends what has been silent for too long."""

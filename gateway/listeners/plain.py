@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from gateway.coap.discovery import Path
-from gateway.coap.endpoint import Resolver
-from gateway.listeners.batch_socket import BatchSocket
+from gateway.coap.endpoint import Resolver, Route
+from gateway.listeners.batch_socket import BatchSocket, address_text
 from gateway.listeners.coap_server import make_coap_server
 from gateway.metrics import Metrics
 from gateway.model import Security
@@ -36,6 +36,7 @@ class PlainListener:
             endpoints=endpoints,
             metrics=metrics,
             on_output=self._send_soon,
+            peer_of=self._peer_of,
         )
 
     def start(self) -> None:
@@ -46,6 +47,9 @@ class PlainListener:
         datagrams = self._socket.receive()
         self.endpoint.receive(datagrams, received_ms=time.time_ns() // 1_000_000, now_s=time.monotonic())
         self._send()
+
+    def _peer_of(self, route: Route) -> str:
+        return address_text(self._socket.peer(route))
 
     def _send_soon(self) -> None:
         self._loop.call_soon(self._send)

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.errors import ConfigurationError, NotFoundError, UsageError
-from gateway.model import Converter, Integration, Language, SecurityMode
+from gateway.model import Converter, DebugMode, Integration, SecurityMode
+from gateway.storage import converter_rows
 from gateway.storage.catalogue_file import FILE_NAME, CatalogueFile
 from gateway.storage.credential_store import CredentialStore
 from gateway.storage.database import sqlite_errors
@@ -21,9 +22,10 @@ from gateway.storage.database import sqlite_errors
 __all__ = ["FILE_NAME", "Catalogue"]
 
 _INTEGRATION_COLUMNS: Final = (
-    "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding, require_principal"
+    "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding, require_principal, "
+    "debug_mode, debug_until_ms"
 )
-_INTEGRATION_VALUES: Final = "?, ?, ?, ?, ?, ?, ?, ?, ?"
+_INTEGRATION_VALUES: Final = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 
 
 class Catalogue:
@@ -103,8 +105,8 @@ class Catalogue:
         with self._file.writing():
             self._refuse_converter_name(converter.name)
             self._connection.execute(
-                "INSERT INTO converters (name, language, source) VALUES (?, ?, ?)",
-                (converter.name, converter.language.value, converter.source),
+                f"INSERT INTO converters ({converter_rows.COLUMNS}) VALUES ({converter_rows.VALUES})",
+                converter_rows.to_row(converter),
             )
 
     def update_converter(self, name: str, converter: Converter) -> None:
@@ -117,8 +119,8 @@ class Catalogue:
             if converter.name != name:
                 self._refuse_converter_name(converter.name)
             self._connection.execute(
-                "UPDATE converters SET (name, language, source) = (?, ?, ?) WHERE name = ?",
-                (converter.name, converter.language.value, converter.source, name),
+                f"UPDATE converters SET ({converter_rows.COLUMNS}) = ({converter_rows.VALUES}) WHERE name = ?",
+                (*converter_rows.to_row(converter), name),
             )
 
     def remove_converter(self, name: str) -> None:
@@ -169,18 +171,17 @@ class Catalogue:
         return _from_row(rows[0])
 
     def _converters(self) -> list[Converter]:
-        rows = self._connection.execute("SELECT name, language, source FROM converters ORDER BY name").fetchall()
-        return [_converter(*row) for row in rows]
+        rows = self._connection.execute(f"SELECT {converter_rows.COLUMNS} FROM converters ORDER BY name").fetchall()
+        return [_converter(row) for row in rows]
 
     def _converter(self, name: str) -> Converter:
         rows = self._connection.execute(
-            "SELECT name, language, source FROM converters WHERE name = ?", (name,)
+            f"SELECT {converter_rows.COLUMNS} FROM converters WHERE name = ?", (name,)
         ).fetchall()
         if not rows:
             there = self._file.names("SELECT name FROM converters ORDER BY name")
             raise _not_found("converter", name, there)
-        ((name, language, source),) = rows
-        return _converter(name, language, source)
+        return _converter(rows[0])
 
     def _refuse_converter_name(self, name: str) -> None:
         if self._file.names("SELECT name FROM converters WHERE name = ?", name):
@@ -212,7 +213,7 @@ class Catalogue:
             )
 
 
-def _to_row(integration: Integration) -> tuple[str | bool, ...]:
+def _to_row(integration: Integration) -> tuple[str | int, ...]:
     return (
         integration.name,
         integration.converter,
@@ -223,11 +224,14 @@ def _to_row(integration: Integration) -> tuple[str | bool, ...]:
         json.dumps(dict(integration.metadata), ensure_ascii=False),
         integration.identity_binding,
         integration.require_principal,
+        integration.debug_mode.value,
+        integration.debug_until_ms,
     )
 
 
 def _from_row(row: sqlite3.Row) -> Integration:
-    name, converter, routing_key, enabled, security_mode, path_prefix, metadata, binding, require_principal = row
+    name, converter, routing_key, enabled, security_mode, path_prefix, metadata, binding, require_principal = row[:9]
+    debug_mode, debug_until_ms = row[9:]
     with _known_values(f"integration {name}"):
         return Integration(
             name=name,
@@ -239,12 +243,14 @@ def _from_row(row: sqlite3.Row) -> Integration:
             metadata=json.loads(metadata),
             identity_binding=binding,
             require_principal=bool(require_principal),
+            debug_mode=DebugMode(debug_mode),
+            debug_until_ms=debug_until_ms,
         )
 
 
-def _converter(name: str, language: str, source: str) -> Converter:
-    with _known_values(f"converter {name}"):
-        return Converter(name, Language(language), source)
+def _converter(row: sqlite3.Row) -> Converter:
+    with _known_values(f"converter {row[0]}"):
+        return converter_rows.from_row(row)
 
 
 @contextmanager

@@ -90,6 +90,15 @@ MIGRATIONS: Final = (
         UPDATE trust_version SET version = version + 1;
     END;
     """,
+    """
+    ALTER TABLE converters ADD COLUMN update_only_keys TEXT NOT NULL DEFAULT '[]';  -- a JSON array of texts
+
+    ALTER TABLE converters ADD COLUMN cases TEXT NOT NULL DEFAULT '[]';  -- JSON: gateway.storage.converter_rows
+
+    ALTER TABLE integrations ADD COLUMN debug_mode TEXT NOT NULL DEFAULT 'off';
+
+    ALTER TABLE integrations ADD COLUMN debug_until_ms INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -47,10 +47,10 @@ def open_database(
     """Open a database in WAL mode; for writing, create folder (0700) and file (0600) and migrate its schema.
 
     `migrations` are SQL scripts in the order in which they were written; `PRAGMA user_version` counts those
-    that the file has had. Each runs in a transaction of its own, and any number of processes may do it at the
-    same time. `synchronous="FULL"` makes a commit survive a power failure, `"NORMAL"` only the death of the
-    process. `busy_timeout_ms` bounds how long a statement waits for another process. `page_bytes` counts for a new
-    file only.
+    that the file has had. Those that it lacks run in one transaction, so that nobody sees it half-way, and any number
+    of processes may do it at the same time. `synchronous="FULL"` makes a commit survive a power failure, `"NORMAL"`
+    only the death of the process. `busy_timeout_ms` bounds how long a statement waits for another process.
+    `page_bytes` counts for a new file only.
 
     Raises ConfigurationError where the folder or the file can't be written, the file is damaged or not a
     database, or its schema is of another version; UnavailableError where the disk is full or another process
@@ -169,16 +169,15 @@ def _configure(connection: sqlite3.Connection, synchronous: str, busy_timeout_ms
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    version = _user_version(connection)
-    while version < len(migrations):
+    newest = len(migrations)
+    if _user_version(connection) < newest:
         with transaction(connection):
             version = _user_version(connection)  # another process may have been faster
-            if version < len(migrations):
-                for statement in _statements(migrations[version]):
+            for migration in migrations[version:]:
+                for statement in _statements(migration):
                     connection.execute(statement)
-                version += 1
-                connection.execute(f"PRAGMA user_version = {version}")
-    _refuse_newer(path, version, len(migrations))
+            connection.execute(f"PRAGMA user_version = {max(version, newest)}")
+    _refuse_newer(path, _user_version(connection), newest)
 
 
 def _check_readable(connection: sqlite3.Connection, path: Path, newest: int) -> None:

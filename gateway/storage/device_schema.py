@@ -6,6 +6,8 @@
   together (`history.RUN_ROWS`), they are sorted into the next run of `history`. One tree clustered by device would
   instead change a page for each sample (4 KB for 20 bytes), and as many again when the samples age out. A reader
   asks each run that overlaps its time range; of a point that is in several, the one of the newest run counts.
+- The quarantine is here, and not in a file of its own, because an uplink that a converter failed on comes out of the
+  same batch of a spool as others' reports, and one position tells how far both got. Its size is kept by triggers.
 - Values are JSON text, so that `true`, `1`, `1.0` and `"1"` come back as what they were.
 """
 
@@ -81,5 +83,31 @@ MIGRATIONS: Final = (
         oldest_ms INTEGER NOT NULL,
         newest_ms INTEGER NOT NULL
     );
+    """,
+    """
+    CREATE TABLE quarantine (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: people name uplinks by it
+        integration TEXT NOT NULL,
+        received_ms INTEGER NOT NULL,
+        bytes       INTEGER NOT NULL,
+        error       TEXT NOT NULL,
+        principal   TEXT,           -- JSON: kind, name, alternative names
+        metadata    TEXT NOT NULL,  -- a JSON object of texts
+        payload     BLOB NOT NULL
+    );
+
+    CREATE INDEX quarantine_by_integration ON quarantine (integration, id);
+
+    CREATE TABLE quarantine_size (uplinks INTEGER NOT NULL, bytes INTEGER NOT NULL);
+
+    INSERT INTO quarantine_size VALUES (0, 0);
+
+    CREATE TRIGGER quarantine_grows AFTER INSERT ON quarantine BEGIN
+        UPDATE quarantine_size SET uplinks = uplinks + 1, bytes = bytes + new.bytes;
+    END;
+
+    CREATE TRIGGER quarantine_shrinks AFTER DELETE ON quarantine BEGIN
+        UPDATE quarantine_size SET uplinks = uplinks - 1, bytes = bytes - old.bytes;
+    END;
     """,
 )

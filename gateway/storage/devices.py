@@ -1,6 +1,6 @@
 """The device store: what the spools' reports add up to. `devices.db`, written by one process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -9,10 +9,11 @@ from typing import Final, Self
 import orjson
 
 from gateway.model import Delivery, JsonValue, StoredReport
-from gateway.storage import history
+from gateway.storage import history, quarantine
 from gateway.storage.database import open_database, sqlite_errors, transaction
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
 from gateway.storage.history import TIME_MAX_MS
+from gateway.storage.update_only import UpdateOnly, changed_attributes, changed_telemetry
 
 CACHE_ENTRIES: Final = 500_000
 """Most devices and telemetry keys, together, whose ids are kept in memory; some 200 bytes each."""
@@ -84,9 +85,20 @@ class DeviceStore:
     the disk is full or fails, and has then changed nothing; it may be called again.
     """
 
-    def __init__(self, data_dir: Path, *, keep_history: bool = True) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        keep_history: bool = True,
+        quarantine_rows: int = 10_000,
+        quarantine_bytes: int = 64 << 20,
+    ) -> None:
         self._path = data_dir / FILE_NAME
+        self._quarantine_rows = quarantine_rows
+        self._quarantine_bytes = quarantine_bytes
         self._keep_history = keep_history
+        self.update_only: UpdateOnly = {}
+        """Which keys are written only where their value changes; may be set between two calls."""
         # A spool is trimmed up to the position here. So a commit must survive a power failure, or reports
         # that were acknowledged would be in neither file.
         self._connection = open_database(self._path, migrations=MIGRATIONS, synchronous="FULL", check_same_thread=False)
@@ -110,7 +122,7 @@ class DeviceStore:
         with sqlite_errors(self._path):
             return self._position(spool)
 
-    def apply(self, spool: str, deliveries: Sequence[Delivery]) -> None:
+    def apply(self, spool: str, deliveries: Sequence[Delivery]) -> int:
         """Add reports and move the spool's position behind them in one transaction: all of it or nothing.
 
         Deliveries are in the order of their batch ids; those at or below the position are skipped. A device
@@ -118,17 +130,41 @@ class DeviceStore:
         principal from the report that was received last. An attribute has the value that was received last,
         a telemetry key's latest value is the one of the greatest time; what comes later wins between equals.
         Several deliveries in one call cost less than one by one.
+
+        Of what `update_only` names, a value that stays the same leaves no trace (`gateway.storage.update_only`).
+
+        Uplinks that a converter failed on go into the quarantine. Gives how many the quarantine's bounds kept out or
+        drove out, the oldest first.
         """
+        dropped = 0
         with self._changing():
             position = self._position(spool)
             new = [delivery for delivery in deliveries if delivery.batch_id > position]
             if new:
                 self._write(self._gather(new))
+                failed = [uplink for delivery in new for uplink in delivery.failed]
+                if failed:
+                    dropped = quarantine.add(
+                        self._connection, failed, rows=self._quarantine_rows, bytes=self._quarantine_bytes
+                    )
                 self._connection.execute(
                     "INSERT INTO positions (spool, batch) VALUES (?, ?) "
                     "ON CONFLICT (spool) DO UPDATE SET batch = excluded.batch",
                     (spool, new[-1].batch_id),
                 )
+        return dropped
+
+    def release(self, converted: Mapping[int, Sequence[StoredReport]]) -> list[int]:
+        """Take uplinks out of the quarantine and add the reports that they make after all, in one transaction.
+
+        Gives the ids of those that were there. The others add nothing: somebody else has taken them out.
+        """
+        with self._changing():
+            released = quarantine.remove(self._connection, list(converted))
+            reports = [report for id in released for report in converted[id]]
+            if reports:
+                self._write(self._gather([Delivery(0, reports)]))
+        return released
 
     def trim_history(self, *, now_ms: int, days: int, rows: int) -> int:
         """Delete samples older than `days`, and the oldest beyond `rows`; 0 days or 0 rows keep none.
@@ -190,9 +226,10 @@ class DeviceStore:
         self._calls = call = self._calls + 1
         changes = _Changes()
         devices, latest, samples, dumps = self._devices, changes.latest, changes.samples, orjson.dumps
+        connection, update_only = self._connection, self.update_only
         for delivery in deliveries:
             for report in delivery.reports:
-                _, received_ms, principal, kind, name, _, customer, group, attributes, telemetry = report
+                integration, received_ms, principal, kind, name, _, customer, group, attributes, telemetry = report
                 device = devices.get((kind, name))
                 if device is None:
                     device = self._load_device(report)
@@ -208,6 +245,12 @@ class DeviceStore:
                     device.first_ms = received_ms
                 if customer is not None or group is not None:
                     _move(device, customer, group, changes)
+                if update_only and integration in update_only:
+                    keys = update_only[integration]
+                    attributes = changed_attributes(
+                        connection, device.id, received_ms, attributes, keys, changes.attributes
+                    )
+                    telemetry = changed_telemetry(connection, device.series, telemetry, keys, latest)
                 if attributes:
                     _gather_attributes(device, received_ms, attributes, changes)
                 series = device.series

@@ -6,7 +6,6 @@ statement per batch and the disk for one flush. Whoever reads a spool is another
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -15,10 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
-import orjson
-
 from gateway.errors import GatewayError
-from gateway.model import Delivery, StoredReport
 from gateway.storage.database import open_database, sqlite_errors, transaction
 
 MIGRATIONS: Final = (
@@ -30,6 +26,9 @@ MIGRATIONS: Final = (
     );
     CREATE TABLE identity (id TEXT NOT NULL);
     INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+    """,
+    """
+    ALTER TABLE batches ADD COLUMN failed_bytes INTEGER NOT NULL DEFAULT 0;  -- of uplinks that a converter failed on
     """,
 )
 
@@ -51,6 +50,10 @@ BATCH_BYTES: Final = 8 << 20
 TRIM_BATCHES: Final = 256
 """Most batches deleted in one transaction, so that trimming never holds up a commit for long."""
 
+FAILED_SHARE: Final = 8
+"""Uplinks that their converter failed on get at most one in so many of the spool's bytes, and of the batches that wait:
+a flood of them must not keep out the others."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -64,7 +67,18 @@ def spool_path(data_dir: Path, worker: int) -> Path:
 class Batch(Generic[T]):
     """Uplinks on their way to the disk. `since_s` is when the first one came, on the monotonic clock."""
 
-    __slots__ = ("bytes", "error", "given_up", "sealed", "since_s", "sources", "texts", "tickets")
+    __slots__ = (
+        "bytes",
+        "error",
+        "failed",
+        "failed_bytes",
+        "given_up",
+        "sealed",
+        "since_s",
+        "sources",
+        "texts",
+        "tickets",
+    )
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
@@ -75,10 +89,14 @@ class Batch(Generic[T]):
         self.tickets: list[T] = []
         """Who waits for the commit, one per uplink."""
         self.sources: list[str] = []
-        """Which integration each uplink came by."""
+        """Which integration each uplink with reports came by."""
+        self.failed: list[str] = []
+        """Which integration each uplink came by that its converter failed on."""
         self.texts: list[bytes] = []
-        """Each uplink's reports, as the inside of a JSON array."""
+        """Each uplink's records, as the inside of a JSON array."""
         self.bytes = 0
+        self.failed_bytes = 0
+        """Those of them that belong to `failed`."""
         self.error: GatewayError | None = None
         """Why the commit failed, if it did."""
 
@@ -86,13 +104,14 @@ class Batch(Generic[T]):
 class _Trim:
     """A piece of work for the writer: delete batches, at most `TRIM_BATCHES`."""
 
-    __slots__ = ("done_to", "freed_bytes", "up_to")
+    __slots__ = ("done_to", "freed_bytes", "freed_failed_bytes", "up_to")
 
     def __init__(self, up_to: int) -> None:
         self.up_to = up_to
         self.done_to = 0
         """Up to which batch it got; 0 where it failed."""
         self.freed_bytes = 0
+        self.freed_failed_bytes = 0
 
 
 class Spool(Generic[T]):
@@ -126,9 +145,13 @@ class Spool(Generic[T]):
         )
         with sqlite_errors(path):
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
-            ((stored,),) = self._connection.execute("SELECT coalesce(sum(bytes), 0) FROM batches").fetchall()
+            ((stored, failed),) = self._connection.execute(
+                "SELECT coalesce(sum(bytes), 0), coalesce(sum(failed_bytes), 0) FROM batches"
+            ).fetchall()
         self.bytes: int = stored
         """Bytes of records in the file and on their way to it."""
+        self.failed_bytes: int = failed
+        """Those of them that belong to uplinks that a converter failed on."""
         self.waiting: deque[Batch[T]] = deque()
         """Batches that are not on the disk yet, oldest first; the first may be with the writer."""
         self._writing = False
@@ -150,13 +173,9 @@ class Spool(Generic[T]):
         waiting = self.waiting
         batch = waiting[-1] if waiting else None
         if batch is None or batch.sealed:
-            if len(waiting) >= WAITING_BATCHES or self._closing is not None:
+            batch = self._new_batch(WAITING_BATCHES)
+            if batch is None:
                 return False
-            batch = Batch(time.monotonic())
-            waiting.append(batch)
-            if len(waiting) == 1:
-                # Not at once: what else came with the same system call shall go into the same commit.
-                self._loop.call_soon(self._advance)
         size = len(text)
         if self.bytes + size > self._max_bytes:
             if not batch.tickets:
@@ -167,11 +186,47 @@ class Spool(Generic[T]):
         batch.texts.append(text)
         batch.sources.append(source)
         batch.tickets.append(ticket)
-        if len(batch.tickets) >= self._commit_batch or batch.bytes >= BATCH_BYTES:
-            batch.sealed = True
-            if self._timer is not None:
-                self._advance()  # a full batch need not wait for the commit interval's end
+        if len(batch.sources) >= self._commit_batch or batch.bytes >= BATCH_BYTES:
+            self._seal(batch)
         return True
+
+    def append_failed(self, text: bytes, source: str, ticket: T) -> bool:
+        """Take an uplink that its converter failed on; False where the spool is full, or the share that such have."""
+        waiting = self.waiting
+        batch = waiting[-1] if waiting else None
+        size = len(text)
+        if self.bytes + size > self._max_bytes or self.failed_bytes + size > self._max_bytes // FAILED_SHARE:
+            return False
+        if batch is None or batch.sealed:
+            batch = self._new_batch(WAITING_BATCHES // FAILED_SHARE)
+            if batch is None:
+                return False
+        self.bytes += size
+        self.failed_bytes += size
+        batch.bytes += size
+        batch.failed_bytes += size
+        batch.texts.append(text)
+        batch.failed.append(source)
+        batch.tickets.append(ticket)
+        if len(batch.failed) >= self._commit_batch or batch.bytes >= BATCH_BYTES:
+            self._seal(batch)
+        return True
+
+    def _new_batch(self, most_waiting: int) -> Batch[T] | None:
+        """A batch behind those that wait; None where that would be too many, or the spool is closing."""
+        if len(self.waiting) >= most_waiting or self._closing is not None:
+            return None
+        batch: Batch[T] = Batch(time.monotonic())
+        self.waiting.append(batch)
+        if len(self.waiting) == 1:
+            # Not at once: what else came with the same system call shall go into the same commit.
+            self._loop.call_soon(self._advance)
+        return batch
+
+    def _seal(self, batch: Batch[T]) -> None:
+        batch.sealed = True
+        if self._timer is not None:
+            self._advance()  # a full batch need not wait for the commit interval's end
 
     def trim(self, up_to: int) -> None:
         """Delete the batches up to this one, which every sink has. What fails is tried again with the next call."""
@@ -216,6 +271,7 @@ class Spool(Generic[T]):
             self.bytes += BATCH_OVERHEAD_BYTES
         else:
             self.bytes -= batch.bytes
+            self.failed_bytes -= batch.failed_bytes
         self._report(batch.error)
         try:
             self._on_committed(batch)
@@ -226,6 +282,7 @@ class Spool(Generic[T]):
         self._trimming = False
         if trim.done_to:
             self.bytes -= trim.freed_bytes
+            self.failed_bytes -= trim.freed_failed_bytes
             self._trimmed_to = trim.done_to
             self.trim(self._trim_wanted)
 
@@ -260,8 +317,8 @@ class Spool(Generic[T]):
         try:
             with sqlite_errors(self._path):
                 self._connection.execute(
-                    "INSERT INTO batches (bytes, body) VALUES (?, ?)",
-                    (batch.bytes + BATCH_OVERHEAD_BYTES, body),
+                    "INSERT INTO batches (bytes, failed_bytes, body) VALUES (?, ?, ?)",
+                    (batch.bytes + BATCH_OVERHEAD_BYTES, batch.failed_bytes, body),
                 )
         except GatewayError as error:
             return error
@@ -271,7 +328,7 @@ class Spool(Generic[T]):
         try:
             with sqlite_errors(self._path), transaction(self._connection):
                 rows = self._connection.execute(
-                    "SELECT id, bytes FROM batches WHERE id <= ? ORDER BY id LIMIT ?",
+                    "SELECT id, bytes, failed_bytes FROM batches WHERE id <= ? ORDER BY id LIMIT ?",
                     (trim.up_to, TRIM_BATCHES),
                 ).fetchall()
                 if rows:
@@ -279,46 +336,14 @@ class Spool(Generic[T]):
         except GatewayError as error:
             _log.warning("the spool could not be trimmed, it will be tried again: %s", error.message)
             return
-        trim.freed_bytes = sum(size for _, size in rows)
+        trim.freed_bytes = sum(size for _, size, _ in rows)
+        trim.freed_failed_bytes = sum(size for _, _, size in rows)
         trim.done_to = rows[-1][0] if len(rows) == TRIM_BATCHES else trim.up_to
 
 
-class SpoolReader:
-    """Another process's view of a spool."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises NotFoundError where there is no spool yet, ConfigurationError where it can't be read."""
-        self._path = path
-        self._connection: sqlite3.Connection = open_database(
-            path, migrations=MIGRATIONS, read_only=True, check_same_thread=False
-        )
-        with sqlite_errors(path):
-            ((identity,),) = self._connection.execute("SELECT id FROM identity").fetchall()
-        self.identity: str = identity
-        """Names this very file: a sink's position is of no use to another one that took its place."""
-
-    def read(self, *, after: int, max_batches: int, max_bytes: int) -> list[Delivery]:
-        """The batches behind `after`, in order; at least one if there is any, however large."""
-        with sqlite_errors(self._path):
-            sizes = self._connection.execute(
-                "SELECT id, bytes FROM batches WHERE id > ? ORDER BY id LIMIT ?", (after, max_batches)
-            ).fetchall()
-            if not sizes:
-                return []
-            last, total = after, 0
-            for batch_id, size in sizes:
-                total += size
-                if total > max_bytes and last != after:
-                    break
-                last = batch_id
-            rows = self._connection.execute(
-                "SELECT id, body FROM batches WHERE id > ? AND id <= ? ORDER BY id", (after, last)
-            ).fetchall()
-        return [Delivery(batch_id, [StoredReport(*report) for report in orjson.loads(body)]) for batch_id, body in rows]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+def prepare_spool(path: Path) -> None:
+    """Make a spool, or bring one of an older version up to date, before anyone reads it."""
+    open_database(path, migrations=MIGRATIONS, page_bytes=PAGE_BYTES).close()
 
 
 def continue_after(path: Path, position: int) -> None:

@@ -40,9 +40,16 @@ def _measure_secure(options: Options) -> report.Report:
     return secure.measure(options)
 
 
+def _measure_converters(options: Options) -> report.Report:
+    from benchmarks import converters_calls
+
+    return converters_calls.measure(options)
+
+
 SUITES = {
     "uplinks": Suite(uplinks_report.measure, Path("bench-results.json"), has_load=True),
     "dtls": Suite(_measure_dtls, Path("bench-dtls-results.json"), has_load=False),
+    "converters": Suite(_measure_converters, Path("bench-converters-results.json"), has_load=False),
     "secure": Suite(_measure_secure, Path("bench-secure-results.json"), has_load=True),
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.inputs import check_json, parse_hex, parse_metadata, read_file
+from gateway.cli.inputs import check_json, parse_base64, parse_hex, parse_metadata, read_file
 from gateway.errors import UsageError
 
 
@@ -31,6 +31,17 @@ def test_hex_may_be_written_in_the_usual_ways(text: str) -> None:
 def test_what_is_not_hexadecimal_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not hexadecimal"):
         parse_hex(text)
+
+
+@pytest.mark.parametrize("text", ["-_8=", "-_8", "+/8=", " +/ 8=\n"])
+def test_base64_may_be_written_in_the_usual_ways(text: str) -> None:
+    assert parse_base64(text) == b"\xfb\xff"
+
+
+@pytest.mark.parametrize("text", ["A", "é", "a b!", "AA=A"])
+def test_what_is_not_base64_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not base64"):
+        parse_base64(text)
 
 
 def test_json_is_sent_as_it_was_written() -> None:

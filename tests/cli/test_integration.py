@@ -16,6 +16,8 @@ KEYS = [
     "metadata",
     "identity_binding",
     "require_principal",
+    "debug",
+    "debug_until_ts",
     "endpoints",
 ]
 
@@ -36,6 +38,8 @@ def test_create_prints_the_shape_that_show_prints(cli: Cli) -> None:
         "metadata": {},
         "identity_binding": "none",
         "require_principal": False,
+        "debug": "off",
+        "debug_until_ts": None,
         "endpoints": [f"coap://127.0.0.1/i/{key}"],
     }
     assert cli.ok("integration", "show", "meters", "--format", "json").json == created
@@ -57,6 +61,8 @@ def test_every_option_of_create_is_kept(cli: Cli) -> None:
         "metadata": {"site": "Berlin", "q": "a=b"},
         "identity_binding": "{name}-*",
         "require_principal": True,
+        "debug": "off",
+        "debug_until_ts": None,
         "endpoints": ["coap://g.example.com:5700/api/v2/i/k-1", "coaps://g.example.com/api/v2/i/k-1"],
     }
     shown = cli.ok("integration", "show", "Zähler Süd").out.splitlines()

@@ -38,3 +38,8 @@ def javascript(source: str, metadata: Mapping[str, str] | None = None, **limits:
 def python(source: str, metadata: Mapping[str, str] | None = None) -> BoundDecoder:
     """A decoder in Python."""
     return bound(Language.PYTHON, source, metadata)
+
+
+def tbel(source: str, metadata: Mapping[str, str] | None = None, **limits: int) -> BoundDecoder:
+    """A decoder in TBEL."""
+    return bound(Language.TBEL, source, metadata, **limits)

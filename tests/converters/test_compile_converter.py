@@ -9,29 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.converters import compile_converter
-from gateway.errors import ConverterError, UsageError
+from gateway.errors import ConverterError
 from gateway.model import Code, Converter, Language
 
 from .rig import RECEIVED_MS, TUTORIAL_JSON, TUTORIAL_REPORT, bound
 from .test_javascript import JSON_DECODER as JAVASCRIPT_JSON
 from .test_python import JSON_DECODER as PYTHON_JSON
 
-LANGUAGES = [Language.JAVASCRIPT, Language.PYTHON]
+LANGUAGES = list(Language)
+TBEL_JSON = """
+var data = decodeToJson(payload);
+return { deviceName: data.deviceName, deviceType: data.deviceType,
+         telemetry: { temperature: data.temperature, humidity: data.humidity } };
+"""
 JSON_DECODERS = {
     language: bound(language, source)
-    for language, source in ((Language.JAVASCRIPT, JAVASCRIPT_JSON), (Language.PYTHON, PYTHON_JSON))
+    for language, source in (
+        (Language.JAVASCRIPT, JAVASCRIPT_JSON),
+        (Language.PYTHON, PYTHON_JSON),
+        (Language.TBEL, TBEL_JSON),
+    )
 }
 ECHO_DECODERS = [
     bound(Language.JAVASCRIPT, "return JSON.parse(String.fromCharCode.apply(String, payload));"),
     bound(Language.PYTHON, "import json\ndef decode(payload, metadata):\n    return json.loads(payload)\n"),
+    bound(Language.TBEL, "return decodeToJson(payload);"),
 ]
-
-
-def test_tbel_is_refused_in_words_until_it_is_there() -> None:
-    with pytest.raises(UsageError) as caught:
-        compile_converter(Converter("c", Language.TBEL, "return {};"), time_limit_ms=100, memory_limit_bytes=1 << 24)
-    assert caught.value.message == "converter c: TBEL converters are not available in this version"
-    assert "JavaScript" in caught.value.hint
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -44,6 +47,7 @@ def test_one_decoder_serves_many_bindings(language: Language) -> None:
     sources = {
         Language.JAVASCRIPT: "return { deviceName: metadata.site };",
         Language.PYTHON: "def decode(payload, metadata):\n    return {'deviceName': metadata['site']}\n",
+        Language.TBEL: "return { deviceName: metadata.site };",
     }
     decoder = compile_converter(
         Converter("c", language, sources[language]), time_limit_ms=100, memory_limit_bytes=1 << 24
@@ -94,7 +98,7 @@ def test_the_same_result_is_accepted_or_refused_alike_in_each_language(result: d
             outcomes.append(decode(payload, RECEIVED_MS))
         except ConverterError as error:
             outcomes.append(error.message.replace("-0.0", "0"))
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
 def test_a_gateway_without_javascript_converters_does_not_load_the_engine() -> None:

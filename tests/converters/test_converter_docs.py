@@ -54,7 +54,9 @@ def test_the_page_has_the_examples_that_it_should_have() -> None:
         ("javascript", "json"),
         ("javascript", "hex"),
         ("javascript", "hex"),
+        ("javascript", "hex"),
         ("python", "json"),
+        ("python", "hex"),
         ("python", "hex"),
     ]
     assert len(ERRORS) == 10

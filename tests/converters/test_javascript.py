@@ -76,6 +76,77 @@ def test_the_tutorials_payloads_become_the_same_report(source: str, payload: byt
         assert decode(payload, RECEIVED_MS) == [TUTORIAL_REPORT]
 
 
+PASTED = """/** Decoder **/
+
+// decode payload to string
+var payloadStr = decodeToString(payload);
+
+// decode payload to JSON
+// var data = decodeToJson(payload);
+
+var fields = payloadStr.trim().split(',');
+
+/* The device's name and type come first,
+   then pairs of key and value. */
+for (var i = 0, telemetry = {}; i < fields.length; i++) {
+   if (i > 1 && i % 2) telemetry[fields[i - 1]] = toNumber(fields[i]);
+}
+
+var result = {
+   deviceName: fields[0],
+   deviceType: fields[1],
+   customerName: metadata['customer'],
+   telemetry: telemetry
+};
+
+/** Helper functions **/
+
+function decodeToString(payload) {
+   return String.fromCharCode.apply(String, payload);
+}
+
+function decodeToJson(payload) {
+   return JSON.parse(decodeToString(payload));
+}
+
+return result;
+
+function toNumber(text) { with (Math) { return abs(-text) } }"""
+"""With what decoders are pasted with: headers, comments, helpers below the `return`, variables that are hoisted."""
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        PASTED,
+        PASTED + "\n",
+        PASTED + " // end",
+        PASTED + "\n\n/* end */",
+        PASTED + "\n// }",
+        PASTED + "\n;;",
+        "\ufeff" + PASTED,
+        PASTED.replace("\n", "\r\n"),
+        PASTED.replace("\n", "\r\n") + "\r\n// end",
+        PASTED.replace("\n", "\r"),
+        "\ufeff" + PASTED.replace("\n", "\r\n"),
+        "\t// Zähler \u2028" + PASTED,
+        "<!-- decoder\n" + PASTED + "\n--> end",
+        "{\n" + PASTED + "\n}",
+        "function Decoder(payload, metadata) {\n" + PASTED + "\n}\nreturn Decoder(payload, metadata);",
+        "var decoder = function (payload) {\n" + PASTED + "\n}; return decoder(payload);",
+        "return (function () {\n" + PASTED + "\n})();",
+    ],
+)
+def test_a_decoder_runs_as_it_is_pasted(pasted: str) -> None:
+    assert javascript(pasted)(TUTORIAL_TEXT, RECEIVED_MS) == [TUTORIAL_REPORT]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r", "\u2028"])
+def test_lines_are_those_of_the_pasted_text_however_they_end(ending: str) -> None:
+    source = ending.join(["\ufeff/** Decoder **/", "", "var x = 1;", "  x.y.z;", "return {};"])
+    assert failure(source) == "TypeError: cannot read property 'z' of undefined (line 4, column 3)"
+
+
 @pytest.mark.parametrize("length", [0, 1, 86, 59_999, 60_000, 60_001, 65_536])
 def test_the_payload_is_a_plain_array_of_its_bytes(length: int) -> None:
     payload = bytes(i * 7 & 0xFF for i in range(length))
@@ -132,6 +203,22 @@ def test_a_global_that_the_script_makes_itself_stays() -> None:
     [
         ("btoa(String.fromCharCode.apply(String, payload))", "AP+A"),
         ("atob('AP+A').length", 3),
+        ("atob('AP8')", "\0\xff"),
+        ("atob(' AP8=\\n')", "\0\xff"),
+        ("btoa('')", ""),
+        ("decodeURIComponent(escape('\\xc3\\xbc'))", "ü"),
+        ("unescape('%FC%u00fc')", "üü"),
+        ("encodeURIComponent('ü')", "%C3%BC"),
+        ("payload.map(function (b) { return ('0' + b.toString(16)).slice(-2); }).join('')", "00ff80"),
+        ("new Uint8Array(payload).reduce((sum, byte) => sum + byte, 0)", 383),
+        ("new Float32Array(new Uint8Array([0, 0, 128, 63]).buffer)[0]", 1),
+        ("Date.parse('2018-06-01T14:24:03Z')", 1527863043000),
+        ("'abc'.substr(-2, 1) + 'abc'.charAt(5) + ' a'.trimLeft()", "ba"),
+        ("010 + parseInt('010')", 18),
+        ("(function () { return typeof arguments.callee; })()", "function"),
+        ("payload instanceof Array && metadata instanceof Object", True),
+        ("Object.assign({}, { a: 1 }, null)", {"a": 1}),
+        ("isNaN('x') && !Number.isNaN('x') && isFinite('1')", True),
         ("new Date(1527863043000).toISOString()", "2018-06-01T14:24:03.000Z"),
         ("new Date(1527863043000)", "2018-06-01T14:24:03.000Z"),
         ("Date.now() > 1700000000000", True),

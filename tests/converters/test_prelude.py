@@ -271,6 +271,40 @@ def test_a_function_of_any_name_may_fail() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "Uint8Array = DataView = Number = BigInt = String = decodeURIComponent = escape = Reflect = null;",
+        "Object.hasOwn = Object.defineProperty = String.fromCharCode = Number.isSafeInteger = null;",
+        "Array.prototype.slice = Array.prototype.push = DataView.prototype.getFloat64 = null;",
+        "Object.prototype.then = Object.prototype.toString = () => { throw 1; };",
+    ],
+)
+def test_a_decoder_that_breaks_the_built_ins_can_still_decode_cbor(statements: str) -> None:
+    decode = javascript(f"{statements} return {{ deviceName: 'd', attributes: decodeCbor(payload) }};")
+    payload = bytes.fromhex("a4 6161 4101 6162 fb3ff8000000000000 6163 c24101 6164 c4822001")
+    for _ in range(2):
+        assert decode(payload, RECEIVED_MS)[0].attributes == {"a": [1], "b": 1.5, "c": 1, "d": 0.1}
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "{ length: 1, get 0() { for (;;); } }",
+        "{ get length() { for (;;); } }",
+        "{ length: 1, [Symbol.iterator]: () => ({ next: () => ({ value: 1 }) }) }",
+        "new Proxy([1], { get() { for (;;); } })",
+    ],
+)
+def test_a_payload_that_never_ends_is_no_way_around_the_limits(argument: str) -> None:
+    assert "the converter " in failure(f"decodeCbor({argument});")
+
+
+def test_decoding_cbor_within_itself_harms_nobody() -> None:
+    message = failure("decodeCbor({ length: 1, get 0() { return decodeCbor([5]); } }); decodeCbor([1, 2]);")
+    assert "bytes are left over" in message
+
+
 def test_decoders_share_nothing() -> None:
     one = javascript("globalThis.shared = Array.prototype.shared = 1; return [];")
     other = javascript("return { deviceName: 'd', attributes: { a: typeof shared, b: typeof [].shared } };")

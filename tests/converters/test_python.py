@@ -1,9 +1,11 @@
 """Decoders in Python: `gateway.converters.python`."""
 
+import contextlib
 import textwrap
 
 import pytest
 
+from gateway.converters.python import PythonDecoder
 from gateway.errors import ConverterError
 
 from .rig import RECEIVED_MS, TUTORIAL_JSON, TUTORIAL_REPORT, python
@@ -105,6 +107,25 @@ def test_a_module_may_hold_what_modules_hold() -> None:
         """)
     )
     assert decode(b"x", RECEIVED_MS)[0].telemetry == [(RECEIVED_MS, {"temperature": 25.7})]
+
+
+def test_decode_cbor_is_there_without_an_import() -> None:
+    decode = python("def decode(payload, metadata):\n    return decodeCbor(payload)\n")
+    assert decode(b"\xa1\x6adeviceName\x61d", RECEIVED_MS)[0].name == "d"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_over_the_budget_is_reported_with_its_time_also_where_it_fails(fails: bool) -> None:
+    text = "import time\ndef decode(payload, metadata):\n    time.sleep(len(payload) / 1000)\n    return payload\n"
+    decoder = PythonDecoder("demo", text if fails else text.replace("return payload", "return []"))
+    reported: list[float] = []
+    decoder.watch(0.005, reported.append)
+    decode = decoder.bind({})
+    for payload in (b"", b"xxxxxx"):
+        with pytest.raises(ConverterError) if fails else contextlib.nullcontext():
+            decode(payload, RECEIVED_MS)
+    (taken_s,) = reported
+    assert 0.006 <= taken_s < 5
 
 
 def test_an_exception_comes_back_with_the_innermost_line_of_the_users_own() -> None:

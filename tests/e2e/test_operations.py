@@ -87,7 +87,7 @@ def test_very_many_integrations_with_long_names_do_not_choke_the_supervisor(gate
     gateway.command("converter", "create", "c", "--language", "javascript", "--file", "-", text="return [];")
     with contextlib.closing(sqlite3.connect(gateway.data_dir / FILE_NAME)) as connection:
         connection.executemany(
-            "INSERT INTO integrations VALUES (?, 'c', ?, 1, 'NO SECURE', '', '{}', 'none', 0)",
+            "INSERT INTO integrations VALUES (?, 'c', ?, 1, 'NO SECURE', '', '{}', 'none', 0, 'off', 0)",
             [(f"{number:04}" + "é" * 240, f"key-{number}") for number in range(1000)],
         )
         connection.commit()

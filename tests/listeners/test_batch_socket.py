@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.listeners.batch_socket import BATCH, SEND_SLOT_BYTES, BatchSocket, Datagram, bind_group
+from gateway.listeners.batch_socket import BATCH, SEND_SLOT_BYTES, BatchSocket, Datagram, address_text, bind_group
 
 HOSTS = ["127.0.0.1", "0.0.0.0", "::1", "::"]
 LARGEST_UDP_PAYLOAD = 65507
@@ -70,6 +70,11 @@ def test_the_peers_address_can_be_read_from_the_route(pair: Pair) -> None:
     pair.client.sendto(b"x", pair.address)
     ((_, route),) = pair.received(1)
     assert pair.server.peer(route)[:2] == pair.client.getsockname()[:2]
+
+
+def test_an_address_is_written_as_people_do() -> None:
+    assert address_text(("192.0.2.1", 5683)) == "192.0.2.1:5683"
+    assert address_text(("2001:db8::1", 5683, 0, 0)) == "[2001:db8::1]:5683"
 
 
 def test_a_route_is_the_same_for_each_datagram_and_another_for_each_peer(pair: Pair) -> None:

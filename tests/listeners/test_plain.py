@@ -104,6 +104,18 @@ def test_what_is_answered_later_is_sent_without_another_request() -> None:
     asyncio.run(scenario())
 
 
+def test_a_ticket_knows_where_its_request_came_from_in_one_message_or_in_blocks() -> None:
+    async def scenario() -> None:
+        async with served() as it:
+            await it.request(1, payload=b"x")
+            it.send(2, payload=b"y", options=((OptionNumber.BLOCK1, b""),))
+            await it.answer()
+            host, port = it.client.getsockname()
+            assert [ticket.peer() for ticket in it.tickets] == [f"{host}:{port}"] * 2
+
+    asyncio.run(scenario())
+
+
 def test_discovery_and_uploads_in_blocks_go_through_the_slow_lane() -> None:
     async def scenario() -> None:
         async with served() as it:

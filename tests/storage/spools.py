@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 from gateway.model import Delivery
-from gateway.storage.spool import Batch, Spool, SpoolReader
+from gateway.storage import failed_uplinks
+from gateway.storage.spool import Batch, Spool
+from gateway.storage.spool_reader import SpoolReader
 
 from .processes import WAIT_S
 from .reports import report
@@ -23,6 +25,11 @@ NO_BOUND = 1 << 30
 def text(name: str, padding: int = 0) -> bytes:
     """An uplink with one report."""
     return orjson.dumps(tuple(report(name, attributes={"padding": "x" * padding})))
+
+
+def failed_text(name: str, padding: int = 0) -> bytes:
+    """An uplink that a converter failed on."""
+    return failed_uplinks.encode("meters", 1_000, None, name.encode(), {"padding": "x" * padding}, "no such device")
 
 
 class Writer:
@@ -57,6 +64,9 @@ class Writer:
 
     def append(self, name: str, padding: int = 0) -> bool:
         return self.spool.append(text(name, padding), "meters", name)
+
+    def append_failed(self, name: str, padding: int = 0) -> bool:
+        return self.spool.append_failed(failed_text(name, padding), "meters", name)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until commits or trims made the condition true; fails after a while."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UsageError
-from gateway.model import Converter, Integration, Language, SecurityMode
+from gateway.model import Converter, ConverterCase, DebugMode, Integration, Language, SecurityMode
 from gateway.storage.catalogue import FILE_NAME, Catalogue
 from gateway.storage.catalogue_file import MIGRATIONS
 from gateway.storage.database import open_database
@@ -37,6 +37,8 @@ def test_everything_of_an_integration_comes_back_after_a_restart(tmp_path: Path)
         metadata={"site": "Bärlin", "floor": "", 'quote"': "\\n\n"},
         identity_binding="{name}/*",
         require_principal=True,
+        debug_mode=DebugMode.ALL,
+        debug_until_ms=1_700_000_900_000,
     )
     with Catalogue(tmp_path) as catalogue:
         catalogue.add_converter(TUTORIAL)
@@ -45,6 +47,34 @@ def test_everything_of_an_integration_comes_back_after_a_restart(tmp_path: Path)
         assert catalogue.integration("Zähler") == integration
         assert catalogue.converter("tutorial") == TUTORIAL
         assert catalogue.snapshot() == ([integration], [TUTORIAL])
+
+
+def test_everything_of_a_converter_comes_back_after_a_restart(tmp_path: Path) -> None:
+    cases = (
+        ConverterCase("Zähler", bytes(range(256)), {"site": "Bärlin"}, [{"deviceName": "é", "telemetry": {"t": None}}]),
+        ConverterCase("plain", b""),
+    )
+    with Catalogue(tmp_path) as catalogue:
+        catalogue.add_converter(replace(TUTORIAL, update_only_keys=("fw", "modèle"), cases=cases))
+    with Catalogue(tmp_path) as catalogue:
+        converter = catalogue.converter("tutorial")
+        assert converter == TUTORIAL
+        assert (converter.update_only_keys, converter.cases) == (("fw", "modèle"), cases)
+        catalogue.update_converter("tutorial", replace(converter, cases=cases[1:]))
+        (changed,) = catalogue.converters()
+        assert (changed.update_only_keys, changed.cases) == (("fw", "modèle"), cases[1:])
+
+
+def test_a_catalogue_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / FILE_NAME, migrations=MIGRATIONS[:2])) as connection:
+        connection.execute("INSERT INTO converters VALUES ('tutorial', 'javascript', ?)", (TUTORIAL.source,))
+        connection.execute(
+            "INSERT INTO integrations VALUES ('meters', 'tutorial', 'key-1', 1, 'NO SECURE', '', '{}', 'none', 0)"
+        )
+    with Catalogue(tmp_path) as catalogue:
+        assert catalogue.snapshot() == ([METERS], [TUTORIAL])
+        assert catalogue.integration("meters").debug_mode is DebugMode.OFF
+        assert (catalogue.converter("tutorial").update_only_keys, catalogue.converter("tutorial").cases) == ((), ())
 
 
 def test_a_catalogue_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:

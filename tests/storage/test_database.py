@@ -176,6 +176,14 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None
         assert rows(connection, "SELECT name FROM sqlite_schema") == [("notes",)]
 
 
+def test_a_new_file_is_never_seen_between_two_migrations(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    with pytest.raises(sqlite3.OperationalError):
+        open_database(path, migrations=(*NOTES, "CREATE TABLE other (id INTEGER); CREATE NONSENSE;"))
+    with pytest.raises(NotFoundError, match="still empty"):
+        open_database(path, migrations=NOTES, read_only=True)
+
+
 def test_a_migration_may_hold_triggers_and_comments(tmp_path: Path) -> None:
     script = """
     CREATE TABLE log (text TEXT);  -- what happened; and when

@@ -45,7 +45,7 @@ class Model:
         self.positions = dict.fromkeys(SPOOLS, 0)
 
     def apply(self, spool: str, deliveries: Sequence[Delivery]) -> None:
-        for batch_id, reports in deliveries:
+        for batch_id, reports, _ in deliveries:
             if batch_id > self.positions[spool]:
                 self.positions[spool] = batch_id
                 for report in reports:

@@ -15,9 +15,9 @@ from gateway.errors import NotFoundError
 from gateway.storage.spool import (
     BATCH_OVERHEAD_BYTES,
     TRIM_BATCHES,
-    SpoolReader,
     empty_unused_spool,
 )
+from gateway.storage.spool_reader import SpoolReader
 
 from .processes import CONTEXT, WAIT_S, process
 from .reports import report

@@ -1,0 +1,189 @@
+"""The quarantine: uplinks that a converter failed on, until they are replayed or deleted.
+
+Its layout: `device_schema.py`.
+
+`add` and `remove` belong inside a transaction of the device store, which is the one writer; everybody else has a
+`QuarantineView`.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import orjson
+
+from gateway.errors import NotFoundError
+from gateway.model import FailedUplink
+from gateway.storage import failed_uplinks
+from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
+
+ROW_OVERHEAD_BYTES: Final = 64
+"""What an uplink takes in the file besides its payload, metadata and error, roughly."""
+
+_STEP: Final = 1000
+"""How many of the oldest are looked at in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedUplink:
+    """An uplink in the quarantine."""
+
+    id: int
+    uplink: FailedUplink
+
+
+def add(connection: sqlite3.Connection, failed: Sequence[FailedUplink], *, rows: int, bytes: int) -> int:
+    """Keep uplinks, within the bounds; gives how many had to go or could not come in, the oldest first."""
+    dropped = 0
+    for uplink in failed:
+        principal = failed_uplinks.principal_fields(uplink.principal)
+        metadata = orjson.dumps(dict(uplink.metadata)).decode()
+        size = len(uplink.payload) + len(metadata) + len(uplink.error) + ROW_OVERHEAD_BYTES
+        if size > bytes:  # it would drive out all others, and then itself
+            dropped += 1
+            continue
+        connection.execute(
+            "INSERT INTO quarantine (integration, received_ms, bytes, error, principal, metadata, payload) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                uplink.integration,
+                uplink.received_ms,
+                size,
+                uplink.error,
+                None if principal is None else orjson.dumps(principal).decode(),
+                metadata,
+                uplink.payload,
+            ),
+        )
+    return dropped + _trim(connection, rows=rows, bytes=bytes)
+
+
+def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> list[int]:
+    """Forget these; gives the ids of those that were there."""
+    return [id for id in ids if connection.execute("DELETE FROM quarantine WHERE id = ?", (id,)).rowcount]
+
+
+def _trim(connection: sqlite3.Connection, *, rows: int, bytes: int) -> int:
+    """Delete the oldest beyond the bounds; gives how many."""
+    ((uplinks, size),) = connection.execute("SELECT uplinks, bytes FROM quarantine_size").fetchall()
+    deleted = 0
+    while uplinks > rows or size > bytes:
+        oldest = connection.execute("SELECT id, bytes FROM quarantine ORDER BY id LIMIT ?", (_STEP,)).fetchall()
+        last = 0
+        for id, bytes_freed in oldest:
+            if uplinks <= rows and size <= bytes:
+                break
+            last, uplinks, size = id, uplinks - 1, size - bytes_freed
+        deleted += connection.execute("DELETE FROM quarantine WHERE id <= ?", (last,)).rowcount
+    return deleted
+
+
+class QuarantineView:
+    """Reads the quarantine of a data directory, also while another process writes it; for one thread.
+
+    Every method raises ConfigurationError where the file can't be read. Where there is none yet, nothing is in it.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        self._connection: sqlite3.Connection | None = None
+
+    def uplinks(
+        self, *, integration: str | None = None, after: int = 0, limit: int = 1000, bytes: int = 1 << 30
+    ) -> list[QuarantinedUplink]:
+        """Those behind the id `after`, the oldest first: at most `limit`, and where there are any at least one, but not
+        more than `bytes` in all.
+        """
+        where, parameters = ("AND integration = ?", (integration,)) if integration is not None else ("", ())
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            sizes = connection.execute(
+                f"SELECT id, bytes FROM quarantine WHERE id > ? {where} ORDER BY id LIMIT ?",
+                (after, *parameters, limit),
+            ).fetchall()
+            last, total = after, 0
+            for id, size in sizes:
+                total += size
+                if total > bytes and last != after:
+                    break
+                last = id
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM quarantine WHERE id > ? AND id <= ? {where} ORDER BY id",
+                (after, last, *parameters),
+            ).fetchall()
+        return [_uplink(row) for row in rows]
+
+    def uplink(self, id: int) -> QuarantinedUplink:
+        """The one with this id; raises NotFoundError."""
+        with self._reading() as connection:
+            rows = []
+            if connection is not None and abs(id) < 1 << 63:
+                rows = connection.execute(f"SELECT {_COLUMNS} FROM quarantine WHERE id = ?", (id,)).fetchall()
+        if not rows:
+            raise NotFoundError(
+                f"there is no uplink {id} in the quarantine", hint="see which there are: gateway quarantine list"
+            )
+        return _uplink(rows[0])
+
+    def last_id(self) -> int:
+        """The id of the one that came last; 0 where there is none."""
+        with self._reading() as connection:
+            if connection is None:
+                return 0
+            ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM quarantine").fetchall()
+        return int(last)
+
+    def size(self, *, integration: str | None = None) -> int:
+        """How many uplinks there are."""
+        with self._reading() as connection:
+            if connection is None:
+                return 0
+            if integration is None:
+                ((uplinks,),) = connection.execute("SELECT uplinks FROM quarantine_size").fetchall()
+            else:
+                ((uplinks,),) = connection.execute(
+                    "SELECT count(*) FROM quarantine WHERE integration = ?", (integration,)
+                ).fetchall()
+        return int(uplinks)
+
+    def close(self) -> None:
+        """Close the file, where it is open."""
+        if self._connection is not None:
+            with sqlite_errors(self._path):
+                self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A read transaction, or None where there is no file yet."""
+        if self._connection is None:
+            try:
+                self._connection = open_database(self._path, migrations=MIGRATIONS, read_only=True)
+            except NotFoundError:
+                yield None
+                return
+        with sqlite_errors(self._path), transaction(self._connection, write=False):
+            yield self._connection
+
+
+_COLUMNS: Final = "id, integration, received_ms, error, principal, metadata, payload"
+
+
+def _uplink(row: sqlite3.Row) -> QuarantinedUplink:
+    id, integration, received_ms, error, principal, metadata, payload = row
+    who = failed_uplinks.principal_of(None if principal is None else orjson.loads(principal))
+    uplink = FailedUplink(integration, received_ms, who, payload, orjson.loads(metadata), error)
+    return QuarantinedUplink(id, uplink)

@@ -1,0 +1,10 @@
+var data = decodeCbor(payload);
+
+return {
+    deviceName: data.deviceName,
+    deviceType: data.deviceType,
+    telemetry: {
+        temperature: data.temperature,
+        humidity: data.humidity
+    }
+};
