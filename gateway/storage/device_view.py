@@ -1,20 +1,17 @@
 """The devices as the command line (and later the API) sees them: read-only, beside the writing process."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import orjson
 
 from gateway.errors import NotFoundError
 from gateway.model import JsonValue
 from gateway.storage import history
-from gateway.storage.database import open_database, sqlite_errors, transaction
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
+from gateway.storage.store_view import StoreView
 
 _SUMMARY: Final = """
     SELECT kind, name, type, customer, device_group, principal, first_ms, last_ms
@@ -56,7 +53,7 @@ class DeviceDetails(DeviceSummary):
     telemetry: dict[str, Sample]
 
 
-class DeviceView:
+class DeviceView(StoreView):
     """Reads the device store of a data directory, also while another process writes it; for one thread.
 
     Where there is no store yet there are no devices, until there is one. Each call sees one moment. Every method
@@ -65,8 +62,7 @@ class DeviceView:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE_NAME
-        self._open_connection: sqlite3.Connection | None = None
+        super().__init__(data_dir / FILE_NAME, MIGRATIONS)
 
     def devices(self, *, search: str = "", limit: int = 1000, offset: int = 0) -> list[DeviceSummary]:
         """Devices and assets by name: `limit` of them from number `offset` on.
@@ -132,34 +128,6 @@ class DeviceView:
                 limit=limit,
             )
         return [Sample(ts, orjson.loads(text)) for ts, text in points]
-
-    def close(self) -> None:
-        """Close the file, where it is open."""
-        if self._open_connection is not None:
-            with sqlite_errors(self._path):
-                self._open_connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A read transaction, or None where there is no store yet."""
-        if self._open_connection is None:
-            try:
-                self._open_connection = open_database(self._path, migrations=MIGRATIONS, read_only=True)
-            except NotFoundError:
-                self._open_connection = None
-        if self._open_connection is None:
-            yield None
-            return
-        with sqlite_errors(self._path), transaction(self._open_connection, write=False):
-            yield self._open_connection
 
 
 def _device_id(connection: sqlite3.Connection, name: str, kind: str) -> int:

@@ -4,19 +4,16 @@ A file of its own, apart from `devices.db`: events may be lost, and must not mak
 commits without waiting for the disk, and whoever looks at events (`gateway events`, `gateway tap`) reads the file.
 """
 
-import sqlite3
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import orjson
 
-from gateway.errors import NotFoundError
 from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.storage.store_view import StoreView
 
 FILE_NAME: Final = "events.db"
 """The file of the events in the data directory."""
@@ -106,15 +103,14 @@ class EventStore:
             self._connection.close()
 
 
-class EventView:
+class EventView(StoreView):
     """Reads the events of a data directory, also while they are written; for one thread.
 
     Every method raises ConfigurationError where the file can't be read. Where there is none yet, there are no events.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
+        super().__init__(data_dir / FILE_NAME, MIGRATIONS)
 
     def newest(self, integration: str, *, limit: int, failed_only: bool = False) -> list[Event]:
         """The last `limit` events of an integration, the oldest of them first."""
@@ -144,32 +140,6 @@ class EventView:
                 return 0
             ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchall()
         return int(last)
-
-    def close(self) -> None:
-        """Close the file, where it is open."""
-        if self._connection is not None:
-            with sqlite_errors(self._path):
-                self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A read transaction, or None where there is no file yet."""
-        if self._connection is None:
-            try:
-                self._connection = open_database(self._path, migrations=MIGRATIONS, read_only=True)
-            except NotFoundError:
-                yield None
-                return
-        with sqlite_errors(self._path), transaction(self._connection, write=False):
-            yield self._connection
 
 
 def _event(id: int, body: bytes) -> Event:

@@ -7,20 +7,18 @@ Its layout: `device_schema.py`.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import orjson
 
 from gateway.errors import NotFoundError
 from gateway.model import FailedUplink
 from gateway.storage import failed_uplinks
-from gateway.storage.database import open_database, sqlite_errors, transaction
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
+from gateway.storage.store_view import StoreView
 
 ROW_OVERHEAD_BYTES: Final = 64
 """What an uplink takes in the file besides its payload, metadata and error, roughly."""
@@ -83,15 +81,14 @@ def _trim(connection: sqlite3.Connection, *, rows: int, bytes: int) -> int:
     return deleted
 
 
-class QuarantineView:
+class QuarantineView(StoreView):
     """Reads the quarantine of a data directory, also while another process writes it; for one thread.
 
     Every method raises ConfigurationError where the file can't be read. Where there is none yet, nothing is in it.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
+        super().__init__(data_dir / FILE_NAME, MIGRATIONS)
 
     def uplinks(
         self, *, integration: str | None = None, after: int = 0, limit: int = 1000, bytes: int = 1 << 30
@@ -151,32 +148,6 @@ class QuarantineView:
                     "SELECT count(*) FROM quarantine WHERE integration = ?", (integration,)
                 ).fetchall()
         return int(uplinks)
-
-    def close(self) -> None:
-        """Close the file, where it is open."""
-        if self._connection is not None:
-            with sqlite_errors(self._path):
-                self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A read transaction, or None where there is no file yet."""
-        if self._connection is None:
-            try:
-                self._connection = open_database(self._path, migrations=MIGRATIONS, read_only=True)
-            except NotFoundError:
-                yield None
-                return
-        with sqlite_errors(self._path), transaction(self._connection, write=False):
-            yield self._connection
 
 
 _COLUMNS: Final = "id, integration, received_ms, error, principal, metadata, payload"
