@@ -1,7 +1,8 @@
-"""How a command asks the running gateway to write what only the gateway may: a Unix socket in the data directory.
+"""How commands and the API ask the running gateway for what only it can do: a Unix socket in the data directory.
 
-One request a connection, one JSON object a line: `{"release": [[id, [report…]]…]}`, and back `{"released": [id…]}` or
-`{"error": message, "hint": text}`. The socket has mode 0600: who may use it may also write the databases.
+One request a connection, one JSON object a line: `{"command": name, "of": what}`, and back `{"answer": …}` or
+`{"error": message, "kind": of error, "hint": text}`. The socket has mode 0600: who may use it may also write the
+databases. Which commands there are is for the supervisor to say; what each takes and gives stands where it is asked.
 """
 
 import asyncio
@@ -9,33 +10,37 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import orjson
 
-from gateway.errors import ConfigurationError, GatewayError, UnavailableError
-from gateway.model import StoredReport
+from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UnavailableError, UsageError
+from gateway.model import JsonValue
 
 SOCKET_FILE: Final = "gateway.sock"
 """The socket in the data directory."""
 
 MESSAGE_BYTES: Final = 256 << 20
-"""Longest request, in bytes."""
+"""Longest request or answer, in bytes."""
 
 ANSWER_PATIENCE_S: Final = 60.0
 """How long a command waits for the answer."""
 
-Release: TypeAlias = Callable[[Mapping[int, Sequence[StoredReport]]], "Future[list[int]]"]
-"""`DeviceStore.release`, done by whoever may; to be called in any thread."""
+Command: TypeAlias = Callable[[JsonValue], Awaitable[JsonValue]]
+"""Does what is asked. Raises GatewayError, which comes out where it was asked; ValueError, TypeError or KeyError where
+what it is given is not what it takes."""
+
+Commands: TypeAlias = Mapping[str, Command]
+
+_KINDS: Final = {kind.__name__: kind for kind in (NotFoundError, UsageError, ConfigurationError, UnavailableError)}
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def serving(data_dir: Path, release: Release) -> AsyncIterator[None]:
+async def serving(data_dir: Path, commands: Commands) -> AsyncIterator[None]:
     """Answer commands. Raises ConfigurationError where the socket can't be made; the data directory's lock is held."""
     with _address(data_dir) as address:
         try:
@@ -50,7 +55,7 @@ async def serving(data_dir: Path, release: Release) -> AsyncIterator[None]:
                 hint="set GATEWAY_DATA_DIR to a folder on a local disk that this user can write",
             ) from error
         server = await asyncio.start_unix_server(
-            lambda reader, writer: _answer(reader, writer, release), sock=sock, limit=MESSAGE_BYTES
+            lambda reader, writer: _answer(reader, writer, commands), sock=sock, limit=MESSAGE_BYTES
         )
         try:
             yield
@@ -60,11 +65,11 @@ async def serving(data_dir: Path, release: Release) -> AsyncIterator[None]:
                 os.unlink(address)
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, release: Release) -> None:
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commands: Commands) -> None:
     try:
         line = await reader.readline()
         if line:
-            writer.write(orjson.dumps(await _do(line, release)) + b"\n")
+            writer.write(orjson.dumps(await _do(line, commands)) + b"\n")
             await writer.drain()
     except (OSError, ValueError) as error:  # it has gone, or sends more than anyone asks for
         _log.warning("a command could not be answered: %s", error)
@@ -72,50 +77,70 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
         writer.close()
 
 
-async def _do(line: bytes, release: Release) -> dict[str, Any]:
+async def _do(line: bytes, commands: Commands) -> dict[str, Any]:
     try:
-        wanted = orjson.loads(line)["release"]
-        converted = {int(id): [StoredReport(*report) for report in reports] for id, reports in wanted}
-    except (ValueError, TypeError, KeyError):
-        return {"error": "the gateway does not know this command", "hint": "use the command of its own version"}
-    try:
-        return {"released": await asyncio.wrap_future(release(converted))}
+        request = orjson.loads(line)
+        return {"answer": await commands[request["command"]](request["of"])}
     except GatewayError as error:
-        return {"error": error.message, "hint": error.hint}
+        kind = next((name for name, kind in _KINDS.items() if isinstance(error, kind)), UnavailableError.__name__)
+        return {"error": error.message, "kind": kind, "hint": error.hint}
+    except (ValueError, TypeError, KeyError):
+        _log.debug("a command was refused", exc_info=True)
+        return {
+            "error": "the gateway does not know this command",
+            "kind": UsageError.__name__,
+            "hint": "use the command of its own version",
+        }
 
 
-def ask_to_release(data_dir: Path, converted: Mapping[int, Sequence[StoredReport]]) -> list[int] | None:
-    """Have the running gateway do `DeviceStore.release`; None where none listens.
+def ask(data_dir: Path, command: str, of: JsonValue = None) -> JsonValue:
+    """Have the running gateway do something; gives its answer, None where no gateway runs.
 
-    Raises UnavailableError where it can't do it, or ends before it answers: it may have done it or not.
+    So no command answers with null. Raises the error that the command raised; UnavailableError where the gateway can't
+    be reached, or ends before it answers: it may have done it or not.
     """
-    request = orjson.dumps({"release": [(id, list(map(tuple, reports))) for id, reports in converted.items()]}) + b"\n"
+    request = orjson.dumps({"command": command, "of": of}) + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(ANSWER_PATIENCE_S)
-        try:
-            with _address(data_dir) as address:
-                sock.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
+        if not _connect(sock, data_dir):
             return None
-        except OSError as error:
-            raise UnavailableError(
-                f"the gateway can't be reached by {data_dir / SOCKET_FILE}: {error.strerror}",
-                hint="run the command as the gateway's user",
-            ) from error
         try:
             sock.sendall(request)
             with sock.makefile("rb") as answers:
                 answer = answers.readline()
         except OSError:
             answer = b""
+    return _said(answer)
+
+
+async def ask_soon(data_dir: Path, command: str, of: JsonValue = None) -> JsonValue:
+    """`ask` for a running loop."""
+    return await asyncio.to_thread(ask, data_dir, command, of)
+
+
+def _connect(sock: socket.socket, data_dir: Path) -> bool:
+    sock.settimeout(ANSWER_PATIENCE_S)
+    try:
+        with _address(data_dir) as address:
+            sock.connect(address)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except OSError as error:
+        raise UnavailableError(
+            f"the gateway can't be reached by {data_dir / SOCKET_FILE}: {error.strerror}",
+            hint="run the command as the gateway's user",
+        ) from error
+    return True
+
+
+def _said(answer: bytes) -> JsonValue:
     if not answer.endswith(b"\n"):
         raise UnavailableError(
             "the gateway ended before it answered", hint="run the command again: what is done is not done twice"
         )
     said = orjson.loads(answer)
     if "error" in said:
-        raise UnavailableError(said["error"], hint=said["hint"])
-    return list(said["released"])
+        raise _KINDS[said["kind"]](said["error"], hint=said["hint"])
+    return said["answer"]
 
 
 @contextlib.contextmanager

@@ -4,17 +4,20 @@ Today's one sink is the embedded device view. Its position in each spool is kept
 transaction that applies the reports: each report is applied exactly once, whatever is killed when.
 """
 
+import asyncio
 import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
+from gateway.command_socket import Commands
 from gateway.errors import GatewayError, NotFoundError
 from gateway.metrics import DELIVERED_REPORTS_TOTAL, QUARANTINE_DROPPED_TOTAL, Metrics
-from gateway.model import StoredReport
+from gateway.model import JsonValue, StoredReport
 from gateway.settings import Settings
 from gateway.storage.devices import DeviceStore
 from gateway.storage.spool import continue_after, empty_unused_spool, prepare_spool, spool_path
@@ -45,6 +48,8 @@ DROPPED_INTERVAL_S = 60.0
 """Least time between two lines of the log that say that the quarantine is full."""
 
 _SPOOL_NAME = re.compile(r"spool-(\d+)\.db")
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +82,7 @@ class Delivery:
             quarantine_rows=settings.gateway_quarantine_rows,
             quarantine_bytes=settings.gateway_quarantine_bytes,
         )
-        self._releases: SimpleQueue[tuple[Mapping[int, Sequence[StoredReport]], Future[list[int]]]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Callable[[DeviceStore], Any], Future[Any]]] = SimpleQueue()
         self._next_warning_s = 0.0
         self._sources: dict[int, _Source] = {}
         self._stop = threading.Event()
@@ -101,14 +106,24 @@ class Delivery:
             continue_after(spool_path(self._settings.gateway_data_dir, source.index), source.position)
         self._thread.start()
 
-    def release(self, converted: Mapping[int, Sequence[StoredReport]]) -> Future[list[int]]:
-        """Have `DeviceStore.release` done in the delivery's thread, which is the one that writes.
+    def do(self, job: Callable[[DeviceStore], T]) -> Future[T]:
+        """Have something done to the device store in the delivery's thread, which is the one that writes it.
 
         May be called in any thread.
         """
-        future: Future[list[int]] = Future()
-        self._releases.put((converted, future))
+        future: Future[T] = Future()
+        self._jobs.put((job, future))
         return future
+
+    @property
+    def commands(self) -> Commands:
+        """What can be asked of it by the command socket."""
+        return {"release": self._release}
+
+    async def _release(self, of: JsonValue) -> JsonValue:
+        """`DeviceStore.release`: `[[id, [report…]]…]` → `[id…]`."""
+        converted = {int(id): [StoredReport(*report) for report in reports] for id, reports in of}
+        return await asyncio.wrap_future(self.do(lambda store: store.release(converted)))
 
     def stop(self, timeout_s: float) -> None:
         """Deliver what is there, for at most `timeout_s`, and end; the rest is delivered after the next start."""
@@ -134,7 +149,7 @@ class Delivery:
                 self._update_only.follow()
                 self._store.update_only = self._update_only.current
             moved = self._deliver()
-            self._release_all()
+            self._do_jobs()
             now_s = time.monotonic()
             if now_s >= self._next_trim_s:
                 self._next_trim_s = now_s + TRIM_INTERVAL_S
@@ -168,15 +183,15 @@ class Delivery:
             moved = True
         return moved
 
-    def _release_all(self) -> None:
+    def _do_jobs(self) -> None:
         while True:
             try:
-                converted, future = self._releases.get_nowait()
+                job, future = self._jobs.get_nowait()
             except Empty:
                 return
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(self._store.release(converted))
+                    future.set_result(job(self._store))
                 except Exception as error:  # noqa: BLE001  whoever waits for it has to hear of it
                     future.set_exception(error)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gateway
-from gateway.command_socket import Release, serving
+from gateway.command_socket import Commands, serving
 from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError, UsageError
 from gateway.event_keeper import EventKeeper
@@ -86,7 +86,7 @@ def serve(settings: Settings) -> int:
         delivery = Delivery(settings, on_delivered=supervisor.let_trim, metrics=Metrics())
         delivery.start()
         try:
-            return asyncio.run(supervisor.run(delivery.release))
+            return asyncio.run(supervisor.run(delivery.commands))
         finally:
             events.stop()
             delivery.stop(DRAIN_PATIENCE_S)
@@ -242,12 +242,12 @@ class _Supervisor:
         """Of each worker, whether it was ever ready: what fails later, such as a file that is just being replaced, must
         not end the others."""
 
-    async def run(self, release: Release) -> int:
-        """Serve until told to stop; gives the exit code. `release` is for the commands that change the quarantine."""
+    async def run(self, commands: Commands) -> int:
+        """Serve until told to stop; gives the exit code. `commands` is what can be asked for by the socket."""
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        async with serving(self._settings.gateway_data_dir, release), asyncio.TaskGroup() as watchers:
+        async with serving(self._settings.gateway_data_dir, commands), asyncio.TaskGroup() as watchers:
             for index in range(len(self._sockets)):
                 watchers.create_task(self._keep_worker(index))
         for sockets in self._sockets:

@@ -45,6 +45,15 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "GATEWAY_JAVASCRIPT_TIME_LIMIT_MS": (1, 10_000),
     "GATEWAY_JAVASCRIPT_MEMORY_LIMIT_BYTES": (1 << 20, 1 << 30),
     "GATEWAY_PYTHON_TIME_BUDGET_MS": (1, 10_000),
+    "TB_MQTT_MAX_MESSAGE_BYTES": (1024, 16 << 20),
+    "TB_MQTT_WINDOW": (2, 1000),
+    "TB_MQTT_ACK_TIMEOUT_MS": (100, None),
+    "TB_MQTT_KEEP_ALIVE_SECONDS": (5, 65_535),
+    "TB_DEVICE_IDLE_SECONDS": (1, None),
+    "GATEWAY_HTTP_SINK_MAX_BODY_BYTES": (1024, 64 << 20),
+    "GATEWAY_HTTP_SINK_TIMEOUT_MS": (100, None),
+    "GATEWAY_JSONL_SINK_MAX_BYTES": (1024, None),
+    "GATEWAY_JSONL_SINK_FILES": (0, 1000),
 }
 """The lowest and the highest value of each number; None: as high as one likes."""
 
@@ -237,7 +246,7 @@ def test_an_empty_variable_leaves_dotenv_in_force(monkeypatch: pytest.MonkeyPatc
 
 
 def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("TB_HOST=thingsboard\nSPRING_PROFILES_ACTIVE=x\n")
+    Path(".env").write_text("TB_QUEUE_TYPE=kafka\nSPRING_PROFILES_ACTIVE=x\n")
     monkeypatch.setenv("COAP_ENABLED", "maybe")
     assert load_settings() == Settings.model_construct()
 

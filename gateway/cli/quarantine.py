@@ -147,15 +147,16 @@ def release(
     The running gateway does it, being the one that writes the device store; where none runs, it is done here, under
     the lock that a gateway would hold. Raises ConfigurationError or UnavailableError where neither can.
     """
-    from gateway.command_socket import ask_to_release
+    from gateway.command_socket import ask
     from gateway.storage.devices import DeviceStore
     from gateway.supervisor import exclusive
 
+    wanted = [(id, list(map(tuple, reports))) for id, reports in converted.items()]
     deadline_s = time.monotonic() + LOCK_PATIENCE_S
     while True:
-        released = ask_to_release(settings.gateway_data_dir, converted)
+        released = ask(settings.gateway_data_dir, "release", wanted)
         if released is not None:
-            return released
+            return list(released)
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(exclusive(settings.gateway_data_dir))
