@@ -1,15 +1,15 @@
 """Spools to sinks: reads what the workers stored and hands it on, in a thread of the supervisor.
 
-Today's one sink is the embedded device view. Its position in each spool is kept in its own database, in the
-transaction that applies the reports: each report is applied exactly once, whatever is killed when.
+The embedded device view is served here. Its position in each spool is kept in its own database, in the transaction
+that applies the reports: each report is applied exactly once, whatever is killed when. Every other sink has a thread of
+its own (`gateway.sinks.runner`), so that none waits for another; a batch leaves its spool when all of them have it.
 """
 
 import asyncio
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -19,8 +19,14 @@ from gateway.errors import GatewayError, NotFoundError
 from gateway.metrics import DELIVERED_REPORTS_TOTAL, QUARANTINE_DROPPED_TOTAL, Metrics
 from gateway.model import JsonValue, StoredReport
 from gateway.settings import Settings
+from gateway.sinks.registry import make_sinks
+from gateway.sinks.runner import SinkHost, SinkRunner
+from gateway.sinks.sink import Sink, SinkError, Trouble
+from gateway.sinks.status import CONNECTED, Pulse, waiting_for
+from gateway.storage.device_schema import FILE_NAME as DEVICES_FILE
 from gateway.storage.devices import DeviceStore
-from gateway.storage.spool import continue_after, empty_unused_spool, prepare_spool, spool_path
+from gateway.storage.sink_store import Position
+from gateway.storage.spool import continue_after, empty_unused_spool, find_spools, prepare_spool, spool_path
 from gateway.storage.spool_reader import SpoolReader
 from gateway.storage.update_only_keys import UpdateOnlyKeys
 
@@ -47,7 +53,8 @@ HISTORY_ROUNDS = 16
 DROPPED_INTERVAL_S = 60.0
 """Least time between two lines of the log that say that the quarantine is full."""
 
-_SPOOL_NAME = re.compile(r"spool-(\d+)\.db")
+DEVICE_VIEW = "devices"
+"""The device view's name among the sinks."""
 
 T = TypeVar("T")
 
@@ -91,6 +98,8 @@ class Delivery:
         self._trimmed: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
         self._failing = False
+        self._pulse = Pulse(DEVICE_VIEW, DEVICES_FILE)
+        self._runners = [self._runner(sink, host) for sink, host in self._make_sinks()]
 
     def start(self) -> None:
         """Begin to deliver. To be called before any worker starts.
@@ -99,12 +108,37 @@ class Delivery:
         """
         data_dir = self._settings.gateway_data_dir
         own = {spool_path(data_dir, worker) for worker in range(self._workers)}
-        for path in sorted(own.union(path for path in data_dir.glob("spool-*.db") if _SPOOL_NAME.fullmatch(path.name))):
+        for path in sorted(own.union(find_spools(data_dir).values())):
             prepare_spool(path)
         self._find_spools()
         for source in self._sources.values():
-            continue_after(spool_path(self._settings.gateway_data_dir, source.index), source.position)
+            done = [source.position, *(runner.position(source.name).batch - 1 for runner in self._runners)]
+            continue_after(spool_path(data_dir, source.index), max(done))
+        outbox = self._store.outbox_identity
+        self._store.continue_outbox_after(
+            max((runner.position(outbox).batch - 1 for runner in self._runners), default=0)
+        )
         self._thread.start()
+        for runner in self._runners:
+            runner.start()
+
+    def _make_sinks(self) -> Iterator[tuple[Sink, SinkHost]]:
+        hosts: dict[str, SinkHost] = {}
+
+        def host_of(name: str) -> SinkHost:
+            return hosts.setdefault(name, SinkHost(name, self._settings.gateway_data_dir, Metrics()))
+
+        for sink in make_sinks(self._settings, host_of):
+            yield sink, hosts[sink.name]
+
+    def _runner(self, sink: Sink, host: SinkHost) -> SinkRunner:
+        return SinkRunner(
+            sink,
+            host,
+            self._settings.gateway_data_dir,
+            update_only=lambda: self._update_only.current,
+            refuse=lambda report, reason: self.do(lambda store: store.refuse(report, sink=sink.name, reason=reason)),
+        )
 
     def do(self, job: Callable[[DeviceStore], T]) -> Future[T]:
         """Have something done to the device store in the delivery's thread, which is the one that writes it.
@@ -118,7 +152,17 @@ class Delivery:
     @property
     def commands(self) -> Commands:
         """What can be asked of it by the command socket."""
-        return {"release": self._release}
+        return {"release": self._release, "sinks": self._tell_of_sinks}
+
+    async def _tell_of_sinks(self, of: JsonValue) -> JsonValue:
+        """How the sinks are doing: an array of `SinkStatus.as_json`, the device view first."""
+        return await asyncio.to_thread(self.statuses)
+
+    def statuses(self) -> list[dict[str, JsonValue]]:
+        """How the sinks are doing, the device view first. May be called in any thread; opens files."""
+        positions = {source.name: Position(source.position + 1, 0) for source in tuple(self._sources.values())}
+        told = [self._pulse.status.as_json(waiting_for(self._settings.gateway_data_dir, None, positions))]
+        return told + [runner.status.as_json(runner.waiting()) for runner in self._runners]
 
     async def _release(self, of: JsonValue) -> JsonValue:
         """`DeviceStore.release`: `[[id, [report…]]…]` → `[id…]`."""
@@ -128,6 +172,10 @@ class Delivery:
     def stop(self, timeout_s: float) -> None:
         """Deliver what is there, for at most `timeout_s`, and end; the rest is delivered after the next start."""
         self._deadline_s = time.monotonic() + timeout_s
+        for runner in self._runners:
+            runner.ask_to_stop()
+        for runner in self._runners:  # before the device store, which they may want to put a refused report into
+            runner.stop(max(0.0, self._deadline_s - time.monotonic()))
         self._stop.set()
         self._thread.join()
 
@@ -179,7 +227,8 @@ class Delivery:
                 self._report_dropped(dropped)
             source.position = deliveries[-1].batch_id
             reports = sum(len(delivery.reports) for delivery in deliveries)
-            self._metrics.count(DELIVERED_REPORTS_TOTAL, "devices", by=reports)
+            self._metrics.count(DELIVERED_REPORTS_TOTAL, DEVICE_VIEW, by=reports)
+            self._pulse.deliver(reports)
             moved = True
         return moved
 
@@ -208,23 +257,25 @@ class Delivery:
         """Workers make their spools when they start; and there may be spools of more workers than there are now."""
         if all(worker in self._sources for worker in range(self._workers)):
             return
-        for path in self._settings.gateway_data_dir.glob("spool-*.db"):
-            match = _SPOOL_NAME.fullmatch(path.name)
-            if match is None or int(match[1]) in self._sources:
+        for worker, path in find_spools(self._settings.gateway_data_dir).items():
+            if worker in self._sources:
                 continue
             try:
                 reader = SpoolReader(path)
             except NotFoundError:  # its worker is just making it
                 continue
-            self._sources[int(match[1])] = _Source(int(match[1]), reader, self._store.position(reader.identity))
+            self._sources[worker] = _Source(worker, reader, self._store.position(reader.identity))
 
     def _trim(self) -> None:
         for source in self._sources.values():
+            done = min([source.position, *(runner.position(source.name).batch - 1 for runner in self._runners)])
             if source.index < self._workers:
-                self._on_delivered(source.index, source.position)
-            elif self._trimmed.get(source.index) != source.position:
-                empty_unused_spool(spool_path(self._settings.gateway_data_dir, source.index), source.position)
-                self._trimmed[source.index] = source.position
+                self._on_delivered(source.index, done)
+            elif self._trimmed.get(source.index) != done:
+                empty_unused_spool(spool_path(self._settings.gateway_data_dir, source.index), done)
+                self._trimmed[source.index] = done
+        outbox = self._store.outbox_identity
+        self._store.trim_outbox({runner.name: runner.position(outbox).batch - 1 for runner in self._runners})
 
     def _trim_history(self) -> None:
         for _ in range(HISTORY_ROUNDS):
@@ -238,6 +289,10 @@ class Delivery:
 
     def _report(self, error: GatewayError | None) -> None:
         """Log when delivering begins to fail and when it works again."""
+        if error is not None:
+            self._pulse.fail(SinkError(Trouble.UNREACHABLE, error.message, hint=error.hint))
+        else:
+            self._pulse.enter(CONNECTED)
         if error is not None and not self._failing:
             _log.error("reports stay in the spools: %s; %s", error.message, error.hint)
         elif error is None and self._failing:

@@ -90,6 +90,30 @@ WORKER_RESTARTS_TOTAL = "gateway_worker_restarts_total"
 DELIVERED_REPORTS_TOTAL = "gateway_delivered_reports_total"
 """Reports that a sink took, by `sink`."""
 
+SINK_MESSAGES_TOTAL = "gateway_sink_messages_total"
+"""Messages that a sink sent, by `sink` and `kind`, such as telemetry, attributes, connect."""
+
+SINK_INCOMING_TOTAL = "gateway_sink_incoming_total"
+"""Messages that a sink's receiver sent to us, by `sink` and what became of them: attributes and rpc were kept; not
+kept, because they could not be stored; ignored, because they are not as they should be; dropped, because they are too
+large or too many."""
+
+SINK_ERRORS_TOTAL = "gateway_sink_errors_total"
+"""Times that a sink could not deliver, by `sink` and `trouble`: unreachable, refused, untrusted, silent, busy,
+misconfigured."""
+
+SINK_CONNECTED = "gateway_sink_connected"
+"""Whether a sink has a connection, by `sink`."""
+
+SINK_REFUSED_REPORTS_TOTAL = "gateway_sink_refused_reports_total"
+"""Reports that a receiver would not take, by `sink`; they are in the quarantine."""
+
+SINK_NOT_CARRIED_TOTAL = "gateway_sink_not_carried_total"
+"""What a sink's protocol has no place for, by `sink` and `what`: assets (whole reports), customers, groups."""
+
+SINK_REPEATED_REPORTS_TOTAL = "gateway_sink_repeated_reports_total"
+"""Reports that were sent again because it was not known whether they had arrived, by `sink`."""
+
 Key: TypeAlias = tuple[str, *tuple[str, ...]]
 """A metric's name and its label values, in the order of the metric's documentation."""
 

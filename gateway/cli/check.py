@@ -34,7 +34,8 @@ PREFIXES = ("COAP_", "GATEWAY_", "TB_")
 def check() -> None:
     """Check whether the gateway would run here.
 
-    Looks at settings, data directory, ports, converters and integrations. Exit code 78 where one fails.
+    Looks at settings, data directory, ports, credentials, converters, integrations and sinks. Exit code 78 where one
+    fails.
     """
     failed = False
     for finding in findings():
@@ -63,6 +64,9 @@ def findings() -> Iterator[Finding]:
 
         yield from check_credentials(settings)
     yield from check_catalogue(settings)
+    from gateway.cli.check_sinks import check_sinks
+
+    yield from check_sinks(settings, running)
 
 
 def check_variables() -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """`gateway device`: what the devices have sent."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.storage.device_view import DeviceDetails, DeviceSummary, DeviceView, Sample
+    from gateway.storage.sink_store import DownlinkValue
 
 app = typer.Typer(help="Devices and assets, and what they have sent.", no_args_is_help=True)
 
@@ -54,10 +56,11 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="Most samples of --history; the newest stay")] = 10_000,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Show a device: its attributes and the latest value of each telemetry key."""
+    """Show a device: its attributes, the latest value of each telemetry key, and what ThingsBoard sent for it."""
     kind: Literal["device", "asset"] = "asset" if asset else "device"
     view = _view()
     details = view.device(name, kind=kind)
+    shared, rpc = ({}, None) if asset else _downlink(name)
     samples = None
     if history is not None:
         samples = view.history(name, history, kind=kind, start_ms=None, end_ms=None, limit=limit)
@@ -68,12 +71,21 @@ def show(
             "principal": details.principal,
             "attributes": _values_json(details.attributes),
             "telemetry": _values_json(details.telemetry),
+            "shared_attributes": _values_json(shared),
+            "last_rpc": None if rpc is None else _sample_json(rpc),
         }
         if samples is not None:
             shape["history"] = [_sample_json(sample) for sample in samples]
         print_json(shape)
         return
     _print_details(details)
+    for title, values in (
+        ("shared attribute", shared),
+        ("last RPC", {} if rpc is None else {rpc.value["method"]: rpc}),
+    ):
+        if values:
+            print_line()
+            print_table((title, "value", "time"), _rows(values))
     if samples is not None:
         print_line()
         print_table((history or "", "time"), ((cell(s.value), time_text(s.ts)) for s in samples))
@@ -84,6 +96,14 @@ def _view() -> "DeviceView":
     from gateway.storage.device_view import DeviceView
 
     return DeviceView(settings.gateway_data_dir)
+
+
+def _downlink(name: str) -> "tuple[dict[str, DownlinkValue], DownlinkValue | None]":
+    """The shared attributes and the last remote procedure call that ThingsBoard sent for a device."""
+    from gateway.storage.sink_store import SinkView
+
+    with SinkView(load_settings().gateway_data_dir) as view:
+        return view.shared_attributes(name), view.rpc(name)
 
 
 def _print_details(details: "DeviceDetails") -> None:
@@ -102,7 +122,11 @@ def _print_details(details: "DeviceDetails") -> None:
     for title, values in (("attribute", details.attributes), ("telemetry", details.telemetry)):
         if values:
             print_line()
-            print_table((title, "value", "time"), ((k, cell(s.value), time_text(s.ts)) for k, s in values.items()))
+            print_table((title, "value", "time"), _rows(values))
+
+
+def _rows(values: "Mapping[str, Sample | DownlinkValue]") -> Iterator[tuple[str, str, str]]:
+    return ((key, cell(sample.value), time_text(sample.ts)) for key, sample in values.items())
 
 
 def _summary_json(device: "DeviceSummary | DeviceDetails") -> dict[str, JsonValue]:
@@ -115,9 +139,9 @@ def _summary_json(device: "DeviceSummary | DeviceDetails") -> dict[str, JsonValu
     }
 
 
-def _values_json(values: "Mapping[str, Sample]") -> dict[str, JsonValue]:
+def _values_json(values: "Mapping[str, Sample | DownlinkValue]") -> dict[str, JsonValue]:
     return {key: _sample_json(sample) for key, sample in values.items()}
 
 
-def _sample_json(sample: "Sample") -> dict[str, JsonValue]:
+def _sample_json(sample: "Sample | DownlinkValue") -> dict[str, JsonValue]:
     return {"ts": sample.ts, "value": sample.value}

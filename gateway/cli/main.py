@@ -22,6 +22,7 @@ from gateway.cli import (
     send,
     serve,
     settings,
+    spool,
     tap,
     trust,
 )
@@ -47,6 +48,7 @@ app.add_typer(certs.app, name="certs")
 app.add_typer(device.app, name="device")
 app.command("events")(events.events)
 app.command("tap")(tap.tap)
+app.add_typer(spool.app, name="spool")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("send")(send.send)
 

@@ -1,8 +1,9 @@
-"""`gateway quarantine`: uplinks that a converter failed on."""
+"""`gateway quarantine`: uplinks that a converter failed on, and reports that a sink's receiver refused."""
 
 import contextlib
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -18,9 +19,9 @@ from gateway.cli.output import (
     print_table,
     time_text,
 )
-from gateway.cli.payload_view import view_payload
+from gateway.cli.payload_view import PayloadView, view_payload
 from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UsageError
-from gateway.model import Converter, Integration, JsonValue, StoredReport
+from gateway.model import Converter, DeviceReport, Integration, JsonValue, StoredReport
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ PORTION_BYTES: Final = 1 << 20
 LOCK_PATIENCE_S: Final = 5.0
 """How long a gateway may take that is just starting or stopping."""
 
-app = typer.Typer(help="Uplinks that a converter failed on: look at them, run them again.", no_args_is_help=True)
+app = typer.Typer(
+    help="Uplinks that a converter failed on, and reports that a sink's receiver refused: look, and try again.",
+    no_args_is_help=True,
+)
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Ids of uplinks", metavar="[ID]...", show_default=False)]
 IntegrationOption = Annotated[str | None, typer.Option(help="Those of this integration")]
@@ -59,17 +63,25 @@ def list_(
         print_json([as_json(one) for one in uplinks])
         return
     print_table(
-        ("id", "received", "integration", "principal", "in", "error"),
+        ("id", "received", "integration", "principal", "sink", "in", "error"),
         (
-            (str(o.id), time_text(o.uplink.received_ms), o.uplink.integration, _principal(o), _shown(o), o.uplink.error)
-            for o in uplinks
+            (
+                str(one.id),
+                time_text(one.uplink.received_ms),
+                one.uplink.integration,
+                _principal(one),
+                one.sink or "",
+                _view_of(one).text,
+                one.uplink.error,
+            )
+            for one in uplinks
         ),
     )
 
 
 @app.command()
 def show(id: Annotated[int, typer.Argument(help="The uplink's id")], format: FormatOption = Format.TABLE) -> None:
-    """Show an uplink: what came in, with which metadata, and what the converter said."""
+    """Show an uplink: what came in, with which metadata, and what the converter said; or a report that was refused."""
     with _view(load_settings()) as view:
         one = view.uplink(id)
     if format is Format.JSON:
@@ -81,17 +93,19 @@ def show(id: Annotated[int, typer.Argument(help="The uplink's id")], format: For
             "received": time_text(one.uplink.received_ms),
             "integration": one.uplink.integration,
             "principal": _principal(one),
+            **({"sink": one.sink} if one.sink is not None else {}),
             "bytes": str(len(one.uplink.payload)),
             "error": one.uplink.error,
         }
     )
     print_line()
-    shown = view_payload(one.uplink.payload, one.uplink.metadata.get("Option:content-format", ""))
-    print_line(f"In ({shown.format}):")
+    shown = _view_of(one)
+    print_line(f"In ({shown.format}):" if one.sink is None else "Report:")
     for line in shown.text.splitlines():
         print_line(f"  {line}")
-    print_line()
-    print_table(("metadata", "value"), one.uplink.metadata.items())
+    if one.sink is None:
+        print_line()
+        print_table(("metadata", "value"), one.uplink.metadata.items())
 
 
 @app.command()
@@ -102,14 +116,20 @@ def replay(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of them")] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Run uplinks again through today's converters. What succeeds now is stored as of its first receipt and leaves."""
+    """Run uplinks again through today's converters. What succeeds now is stored as of its first receipt and leaves.
+
+    A report that a sink's receiver refused is sent to that sink again.
+    """
     settings = load_settings()
+    from gateway.cli.wanted_sinks import wanted_sinks
+
     replayed: list[dict[str, JsonValue]] = []
     with open_catalogue(settings) as catalogue:
         converters = _Converters(settings, *catalogue.snapshot())
+    sinks = {wanted.name for wanted in wanted_sinks(settings)}
     with _view(settings) as view:
         for portion in _selected(view, ids, integration, all=all):
-            outcomes = {one.id: converters.convert(one) for one in portion}
+            outcomes = {one.id: _reports_of(one, converters, sinks) for one in portion}
             done = {id: reports for id, reports in outcomes.items() if not isinstance(reports, GatewayError)}
             released = list(done) if dry_run or not done else release(settings, done, converters.update_only)
             replayed.extend(_outcome_json(one, outcomes[one.id], one.id in released) for one in portion)
@@ -168,6 +188,17 @@ def release(
             store = stack.enter_context(DeviceStore(settings.gateway_data_dir, keep_history=keep_history))
             store.update_only = update_only
             return store.release(converted)
+
+
+def _reports_of(
+    one: "QuarantinedUplink", converters: "_Converters", sinks: Set[str]
+) -> list[StoredReport] | GatewayError:
+    """What becomes of an uplink today; of a report that a receiver refused, the report itself. `sinks` are on."""
+    if one.sink is None:
+        return converters.convert(one)
+    if one.sink not in sinks:
+        return NotFoundError(f"the sink {one.sink}, which it is for, is not on")
+    return [one.report]
 
 
 class _Converters:
@@ -244,28 +275,40 @@ def _view(settings: Settings) -> "QuarantineView":
 
 
 def _principal(one: "QuarantinedUplink") -> str:
+    if one.sink is not None:
+        return one.report.principal or ""
     return one.uplink.principal.name if one.uplink.principal else ""
 
 
-def _shown(one: "QuarantinedUplink") -> str:
-    return view_payload(one.uplink.payload, one.uplink.metadata.get("Option:content-format", "")).text
+def _view_of(one: "QuarantinedUplink") -> PayloadView:
+    """What came in; of a report that was refused, the report as converters return it."""
+    if one.sink is None:
+        return view_payload(one.uplink.payload, one.uplink.metadata.get("Option:content-format", ""))
+    return PayloadView("json", json.dumps(_report_json(one.report), ensure_ascii=False))
+
+
+def _report_json(report: StoredReport) -> JsonValue:
+    from gateway.converters.trial import reports_as_json
+
+    return reports_as_json([DeviceReport(*report[3:])], received_ms=-1)[0]
 
 
 def as_json(one: "QuarantinedUplink") -> dict[str, JsonValue]:
     """The shape that scripts rely on."""
     uplink = one.uplink
-    shown = view_payload(uplink.payload, uplink.metadata.get("Option:content-format", ""))
+    shown = _view_of(one)
     return {
         "id": one.id,
         "received_ts": uplink.received_ms,
         "integration": uplink.integration,
-        "principal": uplink.principal.name if uplink.principal else None,
+        "principal": _principal(one) or None,
         "principal_type": uplink.principal.kind if uplink.principal else None,
         "payload_format": shown.format,
         "payload": shown.text,
         "payload_hex": uplink.payload.hex(),
         "metadata": dict(uplink.metadata),
         "error": uplink.error,
+        "sink": one.sink,
     }
 
 
@@ -276,6 +319,7 @@ def _outcome_json(
     return {
         "id": one.id,
         "integration": one.uplink.integration,
+        "sink": one.sink,
         "names": [] if isinstance(outcome, GatewayError) else [report.name for report in outcome],
         "error": outcome.message if isinstance(outcome, GatewayError) else None,
         "was_there": failed or was_there,
@@ -288,4 +332,8 @@ def _outcome_text(outcome: Mapping[str, JsonValue], *, dry_run: bool) -> str:
     if not outcome["was_there"]:
         return f"{outcome['id']}  {outcome['integration']}  somebody else has taken it out meanwhile"
     names = ", ".join(outcome["names"]) or "no reports"
-    return f"{outcome['id']}  {outcome['integration']}  {'would write' if dry_run else 'wrote'} {names}"
+    if outcome["sink"] is not None:
+        done = f"{'would go' if dry_run else 'goes'} to {outcome['sink']} again: {names}"
+    else:
+        done = f"{'would write' if dry_run else 'wrote'} {names}"
+    return f"{outcome['id']}  {outcome['integration']}  {done}"

@@ -71,6 +71,9 @@ class HttpSinkSettings(BaseModel):
     gateway_http_sink_client_key: Path | None = Field(
         None, description="Private key of that certificate, PEM; where not set, it is looked for in that file"
     )
+    gateway_http_sink_client_key_password: SecretStr | None = Field(
+        None, description="Password of that key, where it has one"
+    )
     gateway_http_sink_max_body_bytes: int = Field(
         1 << 20, ge=1024, le=64 << 20, description="Largest body that is posted, in bytes"
     )
@@ -86,6 +89,10 @@ class JsonlSinkSettings(BaseModel):
         "", description="File that reports are written to, one JSON object a line; - for standard output"
     )
     gateway_jsonl_sink_max_bytes: int = Field(
-        64 << 20, ge=1024, description="At this size the file is renamed to .1, .1 to .2 and so on, in bytes"
+        64 << 20,
+        ge=1024,
+        description="Where the file would become larger it is renamed to .1, .1 to .2 and so on, in bytes",
     )
-    gateway_jsonl_sink_files: int = Field(5, ge=0, le=1000, description="Most renamed files that are kept")
+    gateway_jsonl_sink_files: int = Field(
+        5, ge=0, le=1000, description="Most renamed files that are kept; with 0, a full file is deleted"
+    )

@@ -100,6 +100,15 @@ def transaction(connection: sqlite3.Connection, *, write: bool = True) -> Iterat
         raise
 
 
+def continue_table_after(connection: sqlite3.Connection, table: str, position: int) -> None:
+    """Have a table with AUTOINCREMENT number its next rows behind `position`, if it would not anyway."""
+    rows = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchall()
+    if not rows:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, position))
+    elif rows[0][0] < position:
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (position, table))
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises in the block into the gateway's errors; mistakes in the SQL pass unchanged."""

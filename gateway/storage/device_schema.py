@@ -8,6 +8,7 @@
   asks each run that overlaps its time range; of a point that is in several, the one of the newest run counts.
 - The quarantine is here, and not in a file of its own, because an uplink that a converter failed on comes out of the
   same batch of a spool as others' reports, and one position tells how far both got. Its size is kept by triggers.
+- The outbox is what was taken out of the quarantine, for the sinks (`gateway.storage.outbox`).
 - Values are JSON text, so that `true`, `1`, `1.0` and `"1"` come back as what they were.
 """
 
@@ -109,5 +110,20 @@ MIGRATIONS: Final = (
     CREATE TRIGGER quarantine_shrinks AFTER DELETE ON quarantine BEGIN
         UPDATE quarantine_size SET uplinks = uplinks - 1, bytes = bytes - old.bytes;
     END;
+    """,
+    """
+    ALTER TABLE quarantine ADD COLUMN sink TEXT;  -- that refused a report; NULL: a converter failed on an uplink
+
+    CREATE TABLE outbox (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,
+        bytes   INTEGER NOT NULL,
+        uplinks INTEGER NOT NULL,
+        sink    TEXT,           -- NULL: for every sink
+        body    BLOB NOT NULL   -- as in a spool
+    );
+
+    CREATE TABLE outbox_identity (id TEXT NOT NULL);
+
+    INSERT INTO outbox_identity VALUES (lower(hex(randomblob(16))));
     """,
 )

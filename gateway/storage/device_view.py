@@ -64,6 +64,13 @@ class DeviceView(StoreView):
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir / FILE_NAME, MIGRATIONS)
 
+    def positions(self) -> dict[str, int]:
+        """The last batch of each spool that was applied, by the spools' identities."""
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            return dict(connection.execute("SELECT spool, batch FROM positions").fetchall())
+
     def devices(self, *, search: str = "", limit: int = 1000, offset: int = 0) -> list[DeviceSummary]:
         """Devices and assets by name: `limit` of them from number `offset` on.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -9,8 +10,8 @@ from typing import Final, Self
 import orjson
 
 from gateway.model import Delivery, JsonValue, StoredReport
-from gateway.storage import history, quarantine
-from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.storage import history, outbox, quarantine
+from gateway.storage.database import continue_table_after, open_database, sqlite_errors, transaction
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
 from gateway.storage.history import TIME_MAX_MS
 from gateway.storage.update_only import UpdateOnly, changed_attributes, changed_telemetry
@@ -155,16 +156,53 @@ class DeviceStore:
         return dropped
 
     def release(self, converted: Mapping[int, Sequence[StoredReport]]) -> list[int]:
-        """Take uplinks out of the quarantine and add the reports that they make after all, in one transaction.
+        """Take out of the quarantine and add the reports that uplinks make after all, in one transaction.
 
-        Gives the ids of those that were there. The others add nothing: somebody else has taken them out.
+        The sinks get them by the outbox. A report that one sink's receiver had refused goes to that sink alone: all
+        others have it. Gives the ids of those that were there. The others add nothing: somebody else has taken them
+        out.
         """
         with self._changing():
+            sinks = {id: quarantine.sink_of(self._connection, id) for id in converted}
             released = quarantine.remove(self._connection, list(converted))
-            reports = [report for id in released for report in converted[id]]
-            if reports:
-                self._write(self._gather([Delivery(0, reports)]))
+            for sink, ids in groupby(sorted(released, key=lambda id: sinks[id] or ""), key=sinks.__getitem__):
+                reports = [report for id in ids for report in converted[id]]
+                outbox.add(self._connection, reports, sink=sink)
+                if reports and sink is None:
+                    self._write(self._gather([Delivery(0, reports)]))
         return released
+
+    def refuse(self, report: StoredReport, *, sink: str, reason: str) -> int:
+        """Put a report that a sink's receiver refused into the quarantine; gives as many as `apply` does."""
+        with self._changing():
+            return quarantine.add_refused(
+                self._connection,
+                report,
+                sink=sink,
+                reason=reason,
+                rows=self._quarantine_rows,
+                bytes=self._quarantine_bytes,
+            )
+
+    @property
+    def outbox_identity(self) -> str:
+        """What sinks' positions in the outbox go by."""
+        with sqlite_errors(self._path):
+            ((identity,),) = self._connection.execute("SELECT id FROM outbox_identity").fetchall()
+        return str(identity)
+
+    def trim_outbox(self, done: Mapping[str, int]) -> None:
+        """Delete from the outbox what sinks have: `gateway.storage.outbox.trim`."""
+        with sqlite_errors(self._path):
+            if not self._connection.execute("SELECT 1 FROM outbox LIMIT 1").fetchall():
+                return
+        with self._changing():
+            outbox.trim(self._connection, done=done)
+
+    def continue_outbox_after(self, position: int) -> None:
+        """Have the outbox number its next batches behind `position`: see `gateway.storage.spool.continue_after`."""
+        with self._changing():
+            continue_table_after(self._connection, "outbox", position)
 
     def trim_history(self, *, now_ms: int, days: int, rows: int) -> int:
         """Delete samples older than `days`, and the oldest beyond `rows`; 0 days or 0 rows keep none.

@@ -1,9 +1,11 @@
-"""The quarantine: uplinks that a converter failed on, until they are replayed or deleted.
+"""The quarantine: uplinks that a converter failed on, and reports that a sink's receiver refused.
+
+They stay until they are replayed or deleted.
 
 Its layout: `device_schema.py`.
 
-`add` and `remove` belong inside a transaction of the device store, which is the one writer; everybody else has a
-`QuarantineView`.
+`add`, `add_refused` and `remove` belong inside a transaction of the device store, which is the one writer; everybody
+else has a `QuarantineView`.
 """
 
 import sqlite3
@@ -15,7 +17,7 @@ from typing import Final
 import orjson
 
 from gateway.errors import NotFoundError
-from gateway.model import FailedUplink
+from gateway.model import FailedUplink, StoredReport
 from gateway.storage import failed_uplinks
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
 from gateway.storage.store_view import StoreView
@@ -33,32 +35,62 @@ class QuarantinedUplink:
 
     id: int
     uplink: FailedUplink
+    """Of a refused report, the report as JSON stands where the payload does."""
+    sink: str | None = None
+    """The sink whose receiver refused a report; None: a converter failed on an uplink."""
+
+    @property
+    def report(self) -> StoredReport:
+        """The report that was refused. Raises ValueError where it is an uplink."""
+        if self.sink is None:
+            raise ValueError("it is an uplink")
+        return StoredReport(*orjson.loads(self.uplink.payload))
 
 
 def add(connection: sqlite3.Connection, failed: Sequence[FailedUplink], *, rows: int, bytes: int) -> int:
     """Keep uplinks, within the bounds; gives how many had to go or could not come in, the oldest first."""
-    dropped = 0
-    for uplink in failed:
-        principal = failed_uplinks.principal_fields(uplink.principal)
-        metadata = orjson.dumps(dict(uplink.metadata)).decode()
-        size = len(uplink.payload) + len(metadata) + len(uplink.error) + ROW_OVERHEAD_BYTES
-        if size > bytes:  # it would drive out all others, and then itself
-            dropped += 1
-            continue
-        connection.execute(
-            "INSERT INTO quarantine (integration, received_ms, bytes, error, principal, metadata, payload) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                uplink.integration,
-                uplink.received_ms,
-                size,
-                uplink.error,
-                None if principal is None else orjson.dumps(principal).decode(),
-                metadata,
-                uplink.payload,
-            ),
-        )
+    dropped = sum(not _insert(connection, uplink, most_bytes=bytes) for uplink in failed)
     return dropped + _trim(connection, rows=rows, bytes=bytes)
+
+
+def add_refused(
+    connection: sqlite3.Connection, report: StoredReport, *, sink: str, reason: str, rows: int, bytes: int
+) -> int:
+    """Keep a report that a sink's receiver refused, within the bounds; gives as many as `add` does."""
+    body = orjson.dumps(tuple(report))
+    uplink = FailedUplink(report.integration, report.received_ms, None, body, {}, reason)
+    dropped = 0 if _insert(connection, uplink, most_bytes=bytes, sink=sink) else 1
+    return dropped + _trim(connection, rows=rows, bytes=bytes)
+
+
+def _insert(connection: sqlite3.Connection, uplink: FailedUplink, *, most_bytes: int, sink: str | None = None) -> bool:
+    """Whether it could come in: one that is too long would drive out all others, and then itself."""
+    principal = failed_uplinks.principal_fields(uplink.principal)
+    metadata = orjson.dumps(dict(uplink.metadata)).decode()
+    size = len(uplink.payload) + len(metadata) + len(uplink.error) + ROW_OVERHEAD_BYTES
+    if size > most_bytes:
+        return False
+    connection.execute(
+        "INSERT INTO quarantine (integration, received_ms, bytes, error, principal, metadata, payload, sink) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            uplink.integration,
+            uplink.received_ms,
+            size,
+            uplink.error,
+            None if principal is None else orjson.dumps(principal).decode(),
+            metadata,
+            uplink.payload,
+            sink,
+        ),
+    )
+    return True
+
+
+def sink_of(connection: sqlite3.Connection, id: int) -> str | None:
+    """The sink that refused this report; None also where there is no such."""
+    rows = connection.execute("SELECT sink FROM quarantine WHERE id = ?", (id,)).fetchall()
+    return rows[0][0] if rows else None
 
 
 def remove(connection: sqlite3.Connection, ids: Sequence[int]) -> list[int]:
@@ -150,11 +182,11 @@ class QuarantineView(StoreView):
         return int(uplinks)
 
 
-_COLUMNS: Final = "id, integration, received_ms, error, principal, metadata, payload"
+_COLUMNS: Final = "id, integration, received_ms, error, principal, metadata, payload, sink"
 
 
 def _uplink(row: sqlite3.Row) -> QuarantinedUplink:
-    id, integration, received_ms, error, principal, metadata, payload = row
+    id, integration, received_ms, error, principal, metadata, payload, sink = row
     who = failed_uplinks.principal_of(None if principal is None else orjson.loads(principal))
     uplink = FailedUplink(integration, received_ms, who, payload, orjson.loads(metadata), error)
-    return QuarantinedUplink(id, uplink)
+    return QuarantinedUplink(id, uplink, sink)

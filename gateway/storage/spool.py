@@ -6,6 +6,7 @@ statement per batch and the disk for one flush. Whoever reads a spool is another
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.errors import GatewayError
-from gateway.storage.database import open_database, sqlite_errors, transaction
+from gateway.storage.database import continue_table_after, open_database, sqlite_errors, transaction
 
 MIGRATIONS: Final = (
     """
@@ -29,6 +30,11 @@ MIGRATIONS: Final = (
     """,
     """
     ALTER TABLE batches ADD COLUMN failed_bytes INTEGER NOT NULL DEFAULT 0;  -- of uplinks that a converter failed on
+    """,
+    """
+    ALTER TABLE batches ADD COLUMN uplinks INTEGER NOT NULL DEFAULT 0;
+
+    UPDATE batches SET uplinks = json_array_length(CAST(body AS TEXT));  -- nearly: an uplink may have several reports
     """,
 )
 
@@ -59,9 +65,18 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+_NAME: Final = re.compile(r"spool-(\d+)\.db")
+
+
 def spool_path(data_dir: Path, worker: int) -> Path:
     """Where the spool of a worker lies."""
     return data_dir / f"spool-{worker}.db"
+
+
+def find_spools(data_dir: Path) -> dict[int, Path]:
+    """The spools that there are, by worker; also those of workers that are no more."""
+    found = ((_NAME.fullmatch(path.name), path) for path in data_dir.glob("spool-*.db"))
+    return {int(match[1]): path for match, path in sorted(found, key=lambda one: one[1]) if match}
 
 
 class Batch(Generic[T]):
@@ -317,8 +332,8 @@ class Spool(Generic[T]):
         try:
             with sqlite_errors(self._path):
                 self._connection.execute(
-                    "INSERT INTO batches (bytes, failed_bytes, body) VALUES (?, ?, ?)",
-                    (batch.bytes + BATCH_OVERHEAD_BYTES, batch.failed_bytes, body),
+                    "INSERT INTO batches (bytes, failed_bytes, uplinks, body) VALUES (?, ?, ?, ?)",
+                    (batch.bytes + BATCH_OVERHEAD_BYTES, batch.failed_bytes, len(batch.tickets), body),
                 )
         except GatewayError as error:
             return error
@@ -355,11 +370,7 @@ def continue_after(path: Path, position: int) -> None:
     connection = open_database(path, migrations=MIGRATIONS)
     try:
         with sqlite_errors(path), transaction(connection):
-            rows = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batches'").fetchall()
-            if not rows:
-                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)", (position,))
-            elif rows[0][0] < position:
-                connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'batches'", (position,))
+            continue_table_after(connection, "batches", position)
     finally:
         connection.close()
 

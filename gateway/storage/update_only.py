@@ -6,7 +6,7 @@ backlog each change is kept.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, MutableMapping, Sequence, Set
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -17,7 +17,8 @@ from gateway.model import JsonValue, Timeseries, same_json
 UpdateOnly: TypeAlias = Mapping[str, Set[str]]
 """Integration → the telemetry and attribute keys that its reports write only where their value changes."""
 
-_Known: TypeAlias = tuple[int, JsonValue] | None
+Known: TypeAlias = tuple[int, JsonValue] | None
+"""A value that is known, with its time in milliseconds."""
 
 
 def changed_attributes(
@@ -37,7 +38,7 @@ def changed_attributes(
         if key in keys:
             rows = connection.execute("SELECT ts, value FROM attributes WHERE device = ? AND key = ?", (device, key))
             change = pending.get((device, key))
-            if not _is_news(received_ms, value, _newest(rows.fetchall(), change and change[2:])):
+            if not is_news(received_ms, value, _newest(rows.fetchall(), change and change[2:])):
                 continue
         changed[key] = value
     return changed
@@ -55,18 +56,23 @@ def changed_telemetry(
     `series` has the ids of the device's telemetry keys, `pending` what is about to be written:
     id → (id, time in milliseconds, value as JSON).
     """
-    latest: dict[str, _Known] = {}
+    latest: dict[str, Known] = {}
     for key in keys & series.keys():
         rows = connection.execute("SELECT ts, value FROM latest WHERE series = ?", (series[key],))
         change = pending.get(series[key])
         latest[key] = _newest(rows.fetchall(), change and change[1:])
+    return changed_samples(telemetry, keys, latest)
+
+
+def changed_samples(telemetry: Timeseries, keys: Set[str], latest: MutableMapping[str, Known]) -> Timeseries:
+    """The samples without the values of `keys` that stay what they were; `latest` is brought up to date."""
     changed = []
     for ts, values in sorted(telemetry, key=itemgetter(0)):
         news = {}
         for key, value in values.items():
             if key in keys:
                 known = latest.get(key)
-                if not _is_news(ts, value, known):
+                if not is_news(ts, value, known):
                     continue
                 if known is None or ts >= known[0]:
                     latest[key] = (ts, value)
@@ -76,7 +82,7 @@ def changed_telemetry(
     return changed
 
 
-def _newest(stored: Sequence[tuple[int, str]], change: tuple[int, str] | None) -> _Known:
+def _newest(stored: Sequence[tuple[int, str]], change: tuple[int, str] | None) -> Known:
     """What will be the value: of two with the same time it is the one that is about to be written."""
     candidates = [*stored, *([change] if change else [])]
     if not candidates:
@@ -85,5 +91,6 @@ def _newest(stored: Sequence[tuple[int, str]], change: tuple[int, str] | None) -
     return ts, orjson.loads(text)
 
 
-def _is_news(ts: int, value: JsonValue, known: _Known) -> bool:
+def is_news(ts: int, value: JsonValue, known: Known) -> bool:
+    """Whether a value of this time tells anything that is not known."""
     return known is None or ts < known[0] or not same_json(known[1], value)

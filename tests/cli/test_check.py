@@ -87,7 +87,7 @@ def test_a_slip_in_a_variables_name_is_a_warning_that_names_the_right_one(cli: C
 
 
 def test_variables_of_others_are_not_taken_for_slips(cli: Cli, port: int) -> None:
-    cli.set(TB_HOST="h", TB_PORT="1", TB_ACCESS_TOKEN="t", COAP_ENABLED="true", GATEWAY_INTERFACE="cgi")
+    cli.set(TB_DB_HOST="h", TB_QUEUE_TYPE="kafka", COAP_ENABLED="true", GATEWAY_INTERFACE="cgi")
     cli.set(TB_TRANSPORT_TYPE="remote", COAP_PORT="1", BIND_PORT="1", GATEWAY_HOME="/")
     assert "no setting" not in cli.ok("check").out
 

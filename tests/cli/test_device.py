@@ -1,11 +1,13 @@
 """`gateway device`, on what the device store really holds."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from gateway.model import Delivery, JsonValue, StoredReport, Timeseries
 from gateway.storage.devices import DeviceStore
+from gateway.storage.sink_store import SinkStore
 from tests.cli.conftest import Cli
 
 
@@ -64,6 +66,8 @@ def test_show_prints_the_shape_that_scripts_rely_on(thermometer: Cli) -> None:
             "h": {"ts": 1_900, "value": 69},
             "raw": {"ts": 1_900, "value": {"a": [1]}},
         },
+        "shared_attributes": {},
+        "last_rpc": None,
     }
     assert list(shown)[:5] == ["name", "kind", "type", "first_seen_ts", "last_seen_ts"]
 
@@ -90,6 +94,30 @@ def test_show_for_people_has_the_same_in_tables(thermometer: Cli) -> None:
         ["25.5", "1970-01-01", "00:00:00.900Z"],
     ):
         assert line in [found.split() for found in out.splitlines()]
+
+
+def test_show_has_what_thingsboard_sent_for_the_device(thermometer: Cli) -> None:
+    call = {"id": 7, "method": "reboot", "params": {}}
+    with contextlib.closing(SinkStore(thermometer.data_dir, "thingsboard")) as sinks:
+        sinks.keep_shared_attributes("SN-001", {"interval": 60, "mode": {"a": 1}}, 3_000)
+        sinks.keep_shared_attributes("SN-002", {"other": 1}, 3_000)
+        sinks.keep_rpc("SN-001", call, 4_000)
+    shown = thermometer.ok("device", "show", "SN-001", "--format", "json").json
+    assert shown["shared_attributes"] == {
+        "interval": {"ts": 3_000, "value": 60},
+        "mode": {"ts": 3_000, "value": {"a": 1}},
+    }
+    assert shown["last_rpc"] == {"ts": 4_000, "value": call}
+    rows = [line.split() for line in thermometer.ok("device", "show", "SN-001").out.splitlines()]
+    assert ["interval", "60", "1970-01-01", "00:00:03.000Z"] in rows
+    assert any(row[:2] == ["reboot", '{"id":'] and row[-1] == "00:00:04.000Z" for row in rows)
+
+
+def test_an_asset_has_nothing_of_the_device_of_its_name(cli: Cli) -> None:
+    store(cli.data_dir, report("A", kind="asset"))
+    with contextlib.closing(SinkStore(cli.data_dir, "thingsboard")) as sinks:
+        sinks.keep_shared_attributes("A", {"x": 1}, 1)
+    assert cli.ok("device", "show", "A", "--asset", "--format", "json").json["shared_attributes"] == {}
 
 
 def test_an_unknown_device_is_exit_1(thermometer: Cli) -> None:

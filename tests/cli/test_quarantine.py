@@ -1,5 +1,6 @@
 """`gateway quarantine` without a running gateway: the command does it itself, under the gateway's lock."""
 
+import contextlib
 import fcntl
 import json
 import threading
@@ -8,9 +9,10 @@ import time
 import pytest
 
 from gateway.cli import quarantine
-from gateway.model import Delivery, FailedUplink, Principal
+from gateway.model import Delivery, FailedUplink, Principal, StoredReport
 from gateway.storage.device_view import DeviceView
 from gateway.storage.devices import DeviceStore
+from gateway.storage.outbox import OutboxReader
 from gateway.supervisor import LOCK_FILE
 from tests.cli.conftest import Cli
 
@@ -64,6 +66,7 @@ def test_show_prints_the_shape_that_scripts_rely_on(meters: Cli) -> None:
         "payload_hex": b'{"t": 1}'.hex(),
         "metadata": METADATA,
         "error": "it broke",
+        "sink": None,
     }
     assert meters.ok("quarantine", "list", "--format", "json").json == [shown]
 
@@ -121,7 +124,8 @@ def test_what_succeeds_now_is_stored_as_of_its_first_receipt_and_leaves(meters: 
 def test_a_replay_in_json_has_an_object_for_each_uplink(meters: Cli) -> None:
     keep(meters, b"SN-1", b"bad")
     replayed = meters("quarantine", "replay", "--all", "--format", "json").json
-    assert replayed[0] == {"id": 1, "integration": "meters", "names": ["SN-1"], "error": None, "was_there": True}
+    about = {"id": 1, "integration": "meters", "sink": None}
+    assert replayed[0] == {**about, "names": ["SN-1"], "error": None, "was_there": True}
     assert replayed[1]["error"].startswith("Error: I don't like it")
 
 
@@ -242,3 +246,68 @@ def test_json_is_ascii(meters: Cli) -> None:
     out = meters.ok("quarantine", "list", "--format", "json").out
     assert out.isascii()
     assert json.loads(out)[0]["payload"] == "Bärlin"
+
+
+# -- reports that a receiver refused -------------------------------------------------------------------
+
+
+REFUSED = StoredReport(
+    "meters", RECEIVED_MS, "gw-7", "device", "SN-9", "meter", None, "G", {"fw": "1"}, [(RECEIVED_MS, {"t": 1})]
+)
+
+
+def refuse(cli: Cli) -> None:
+    """Have a report in the quarantine that ThingsBoard refused."""
+    with DeviceStore(cli.data_dir) as store:
+        store.refuse(REFUSED, sink="thingsboard", reason="t is too large")
+
+
+def waiting_for_thingsboard(cli: Cli) -> list[StoredReport]:
+    with contextlib.closing(OutboxReader(cli.data_dir, sink="thingsboard")) as outbox:
+        deliveries = outbox.read(after=0, max_batches=10, max_bytes=1 << 20)
+    return [report for delivery in deliveries for report in delivery.reports]
+
+
+def test_a_refused_report_is_shown_with_its_sink_as_a_converter_would_return_it(meters: Cli) -> None:
+    refuse(meters)
+    shown = meters.ok("quarantine", "show", "1", "--format", "json").json
+    assert (shown["sink"], shown["integration"], shown["principal"]) == ("thingsboard", "meters", "gw-7")
+    assert (shown["payload_format"], shown["error"]) == ("json", "t is too large")
+    telemetry = [{"ts": RECEIVED_MS, "values": {"t": 1}}]
+    names = {"deviceName": "SN-9", "deviceType": "meter", "groupName": "G"}
+    assert json.loads(shown["payload"]) == {**names, "attributes": {"fw": "1"}, "telemetry": telemetry}
+    table = meters.ok("quarantine", "show", "1").out
+    assert "metadata" not in table
+    for words in ("thingsboard", "Report:", '"deviceName": "SN-9"', "t is too large"):
+        assert words in table
+        assert words in meters.ok("quarantine", "list").out or words == "Report:"
+
+
+def test_a_replay_sends_a_refused_report_to_its_sink_again_and_nowhere_else(meters: Cli) -> None:
+    meters.set(TB_HOST="tb.example", TB_ACCESS_TOKEN="t")
+    refuse(meters)
+    keep(meters, b"SN-1")
+    assert meters.ok("quarantine", "replay", "1", "--dry-run").out.startswith(
+        "1  meters  would go to thingsboard again: SN-9\n"
+    )
+    assert waiting_for_thingsboard(meters) == []
+    out = meters.ok("quarantine", "replay", "--all").out
+    assert out.splitlines()[:2] == ["1  meters  goes to thingsboard again: SN-9", "2  meters  wrote SN-1"]
+    assert {report.name for report in waiting_for_thingsboard(meters)} == {"SN-9", "SN-1"}
+    assert devices(meters) == ["SN-1"]
+    assert left(meters) == []
+
+
+def test_a_refused_report_of_a_sink_that_is_off_stays(meters: Cli) -> None:
+    refuse(meters)
+    result = meters("quarantine", "replay", "--all")
+    assert result.code == 1
+    assert "1  meters  error: the sink thingsboard, which it is for, is not on" in result.out
+    assert len(left(meters)) == 1
+    assert waiting_for_thingsboard(meters) == []
+
+
+def test_a_refused_report_is_deleted_for_good(meters: Cli) -> None:
+    refuse(meters)
+    assert meters.ok("quarantine", "delete", "1").out == "Deleted: 1.\n"
+    assert (left(meters), waiting_for_thingsboard(meters), devices(meters)) == ([], [], [])
