@@ -211,6 +211,13 @@ class Broker:
         return path
 
 
+def end_client(client: paho.Client) -> None:
+    """Disconnect. Its callbacks go too: as part of a circle of objects it would leave its sockets to the collector."""
+    client.disconnect()
+    client.loop_stop()
+    client.on_connect = client.on_subscribe = client.on_message = client.on_disconnect = None
+
+
 class Checker:
     """Subscribes to everything and holds it to the contract; comes back when the broker does.
 
@@ -245,8 +252,7 @@ class Checker:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end_client(self._client)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send something, as ThingsBoard does to the gateway."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from .brokers import HOST, Broker, BrokerOptions, Checker
+from .brokers import HOST, Broker, BrokerOptions, Checker, end_client
 from .e2e.harness import eventually
 from .mqtt_packets import QUOTA_EXCEEDED, V5, V311, Kind, PacketReader, publish
 from .mqtt_proxy import Proxy
@@ -37,8 +37,7 @@ class Client:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        end_client(self._client)
 
     def publish(self, payload: bytes, topic: str = CONNECT) -> paho.MQTTMessageInfo:
         return self._client.publish(topic, payload, qos=1)

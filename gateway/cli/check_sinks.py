@@ -96,8 +96,7 @@ def _as_told(status: Mapping[str, JsonValue]) -> Finding:
 
 def _trouble(name: str, destination: str, trouble: Trouble, message: str, hint: str) -> Finding:
     mark = Mark.WARNING if trouble in PASSING else Mark.FAILED
-    where = "" if destination in message else f" {destination}:"
-    return Finding(mark, f"sink {name}, {trouble}:{where} {message}", hint)
+    return Finding(mark, f"sink {name}, {trouble}: {destination}: {message}", hint)
 
 
 def _not_made(one: WantedSink) -> Finding:

@@ -92,6 +92,11 @@ class Handover:
         self._taken: dict[Portion, int] = {}
         self._failed: asyncio.Future[None] | None = None
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether portions are small, to find the record at which the receiver closes the connection."""
+        return self._limit < NO_LIMIT
+
     async def serve(self, session: Session) -> None:
         """Hand over what there is and what comes, until `draining` and nothing is left.
 
@@ -113,7 +118,7 @@ class Handover:
 
     async def _step(self, session: Session, lost: asyncio.Task[None]) -> bool:
         """Get a little further; whether to go on."""
-        overlap = 1 if self._careful or self._limit < NO_LIMIT else self._sink.overlap
+        overlap = 1 if self._careful or self.is_searching else self._sink.overlap
         while len(self._under_way) < overlap and (portion := self._next_portion()) is not None:
             self._begin(session, portion)
         if not self._under_way:

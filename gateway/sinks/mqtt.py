@@ -14,7 +14,6 @@ own. It has no queue either: how much is under way is its user's to say.
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 import ssl
@@ -31,11 +30,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.sinks.mqtt_wire import MOST_INCOMING_BYTES, Wire, shake_hands
+
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long it may take until the server has said CONNACK."""
-
-MOST_INCOMING_BYTES: Final = 128 << 10
-"""Largest packet that is taken from the server; one that sends more is not listened to any longer."""
 
 NEXT_ADDRESS_S: Final = 0.25
 """How long one address of a host may keep silent before the next is tried besides (RFC 8305 §5)."""
@@ -109,50 +107,6 @@ class Listener(Protocol):
         """The connection is over. Not called where its user closes it."""
 
 
-class _Wire:
-    """The socket as paho has it: remembers how it failed, and takes no packet that is too large."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.error: OSError | None = None
-
-    def recv(self, buffer_size: int) -> bytes:
-        if buffer_size > MOST_INCOMING_BYTES:  # paho asks for all the rest of a packet
-            self.error = OSError(errno.EMSGSIZE, f"the server sent a packet of more than {MOST_INCOMING_BYTES} bytes")
-            raise self.error
-        try:
-            return self._sock.recv(buffer_size)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError as error:
-            self.error = error
-            raise
-
-    def send(self, buffer: bytes | bytearray) -> int:
-        try:
-            return self._sock.send(buffer)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError as error:
-            if self.error is not None:
-                raise
-            self.error = error
-            raise BlockingIOError from None  # so that it is read first what the server said, and why it left
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def setblocking(self, flag: bool) -> None:
-        self._sock.setblocking(flag)
-
-    def pending(self) -> int:
-        """Bytes that the kernel has handed over to TLS already, so that it will not tell of them again."""
-        return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
-
-
 class Connection(aiomqtt.Client):
     """One connection. `open` it, `send`, and `close` it in any case; of aiomqtt's own, `subscribe` may be used."""
 
@@ -176,7 +130,7 @@ class Connection(aiomqtt.Client):
         self._server = server
         self._listener = listener
         self._v5 = v5
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._is_open = False
         self._over: asyncio.Future[Ended] = self._loop.create_future()
         self._stage = ""
@@ -194,7 +148,7 @@ class Connection(aiomqtt.Client):
         """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                wire = self._wire = _Wire(await self._dial())
+                wire = self._wire = Wire(await self._dial())
                 self._client._create_socket = lambda: wire  # type: ignore[method-assign]
                 self._stage = "it takes connections, and does not answer as an MQTT server does"
                 self._client_connect()  # nothing in it can block: the socket is there
@@ -257,22 +211,11 @@ class Connection(aiomqtt.Client):
                 return sock
             self._stage = "it takes connections, and does not answer as a TLS server does"
             sock = server.tls.wrap_socket(sock, server_hostname=server.host, do_handshake_on_connect=False)
-            await self._shake_hands(sock)
+            await shake_hands(sock)
         except BaseException:
             sock.close()
             raise
         return sock
-
-    async def _shake_hands(self, sock: ssl.SSLSocket) -> None:
-        while True:
-            try:
-                sock.do_handshake()
-            except ssl.SSLWantReadError:
-                await _ready(self._loop.add_reader, self._loop.remove_reader, sock.fileno())
-            except ssl.SSLWantWriteError:
-                await _ready(self._loop.add_writer, self._loop.remove_writer, sock.fileno())
-            else:
-                return
 
     # What follows replaces methods of aiomqtt. paho calls them in the loop, for nothing runs in a thread here.
 
@@ -388,20 +331,11 @@ def _puback_words(packet: bytes | bytearray) -> str:
 
 
 def _worded(name: str, reason: int, properties: Properties | None) -> str:
-    said = getattr(properties, "ReasonString", "")
-    return f"{name} (0x{reason:02x}): {said[:_MOST_SAID]}" if said else f"{name} (0x{reason:02x})"
+    said = getattr(properties, "ReasonString", "")[:_MOST_SAID]
+    printable = "".join(character if character.isprintable() else "?" for character in said)  # it ends up in the log
+    return f"{name} (0x{reason:02x}): {printable}" if printable else f"{name} (0x{reason:02x})"
 
 
 def _remaining_length(packet_bytes: int) -> int:
     """The longest rest of a packet of so many bytes, behind a fixed header with its length of 1 to 4 bytes (§2.1.4)."""
     return max(min(packet_bytes - 1 - size, (1 << 7 * size) - 1) for size in range(1, 5))
-
-
-async def _ready(add: Callable[..., object], remove: Callable[[int], object], descriptor: int) -> None:
-    """Wait until a socket can be read, or written."""
-    ready = asyncio.Event()
-    add(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        remove(descriptor)

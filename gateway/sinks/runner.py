@@ -26,6 +26,9 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """The pause before a new attempt doubles from the first to the longest; at random, half of it or more is waited."""
 
+SEARCH_PAUSE_S: Final = 1.0
+"""The longest pause while it is found out at which record the receiver closes the connection."""
+
 STEADY_S: Final = 10.0
 """After a session that lasted so long, or delivered something, a failure is news even if it is the same as the last."""
 
@@ -168,7 +171,7 @@ class SinkRunner:
                 await asyncio.sleep(error.retry_after_s)
             else:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                pause_s = min(2 * pause_s, SEARCH_PAUSE_S if self._handover.is_searching else LONGEST_PAUSE_S)
 
     async def _try(self) -> SinkError | None:
         """A session, from its beginning to its end; why it ended, None where it was asked to."""

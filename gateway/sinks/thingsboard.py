@@ -62,7 +62,7 @@ class ThingsBoardSink:
             try:
                 await session.open()
             except (OSError, Refused, Ended) as error:
-                raise why_not_connected(error, self.destination, self._tb_host) from None
+                raise why_not_connected(error, self._tb_host) from None
             yield session
             politely = True
         finally:
@@ -90,7 +90,6 @@ class ThingsBoardSink:
             max_message_bytes=settings.tb_mqtt_max_message_bytes,
             ack_timeout_s=settings.tb_mqtt_ack_timeout_ms / 1000,
             idle_s=settings.tb_device_idle_seconds,
-            destination=self.destination,
         )
 
 

@@ -61,7 +61,6 @@ class Flight:
         *,
         window: int,
         ack_timeout_s: float,
-        destination: str,
         host: Host,
         forget_device: Callable[[str], object],
     ) -> None:
@@ -71,7 +70,6 @@ class Flight:
         """What the server said when it ended the connection because a message was too large for it."""
         self._connection = connection
         self._ack_timeout_s = ack_timeout_s
-        self._destination = destination
         self._host = host
         self._forget_device = forget_device
         self._loop = asyncio.get_running_loop()
@@ -113,7 +111,7 @@ class Flight:
             packet_id = self._connection.send(TOPICS[kind], payload)
         except Ended as end:
             self.ended(end)
-            raise why_ended(end, self._destination) from None
+            raise why_ended(end) from None
         if not self._waiting:
             self._heard_s = time.monotonic()
             self._arm(self._ack_timeout_s)
@@ -162,12 +160,12 @@ class Flight:
         """See `Listener`."""
         if end.reason == PACKET_TOO_LARGE:
             self.too_large = end.text
-        self.fail(why_ended(end, self._destination))
+        self.fail(why_ended(end))
 
     def _not_taken(self, load: Load, kind: Kind, device: str, reason: int, text: str) -> None:
         if kind is Kind.CONNECT:
             self._forget_device(device)
-        error = why_not_taken(reason, text, self._destination)
+        error = why_not_taken(reason, text)
         if error is not None:
             self.fail(error)
         else:
@@ -182,6 +180,6 @@ class Flight:
             return
         left_s = self._heard_s + self._ack_timeout_s - time.monotonic()
         if left_s <= 0:
-            self.fail(silent(self._destination, self._ack_timeout_s))
+            self.fail(silent(self._ack_timeout_s))
         else:
             self._arm(left_s)

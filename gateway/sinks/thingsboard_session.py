@@ -58,7 +58,6 @@ class SessionOptions:
     ack_timeout_s: float
     idle_s: float
     """How long a device must be silent to be reported disconnected."""
-    destination: str
     clock: Clock = time.monotonic
 
 
@@ -88,7 +87,6 @@ class ThingsBoardSession:
             self._connection,
             window=options.window,
             ack_timeout_s=options.ack_timeout_s,
-            destination=options.destination,
             host=host,
             forget_device=self._devices.remove,
         )
@@ -154,10 +152,10 @@ class ThingsBoardSession:
     def _find_limits(self) -> Limits:
         connection, most = self._connection, self._options.max_message_bytes
         if connection.maximum_qos < 1:
-            raise takes_no_qos_1(self._options.destination)
+            raise takes_no_qos_1()
         packet = connection.maximum_packet_size
         if packet is not None and packet < LEAST_PACKET_BYTES:
-            raise takes_too_little(self._options.destination, packet)
+            raise takes_too_little(packet)
         cause = f"TB_MQTT_MAX_MESSAGE_BYTES={most}"
         theirs = connection.longest_message
         if theirs is not None and theirs < most:
@@ -279,12 +277,12 @@ class ThingsBoardSession:
                 await self._take_in(topic, payload)
             except ValueError as error:
                 self._host.count(SINK_INCOMING_TOTAL, "ignored")
-                _log.debug("a message on %s is ignored: %s", topic, error)
+                _log.debug("a message on %r is ignored: %s", topic, error)
             except SinkError:
                 raise
             except GatewayError as error:
                 self._host.count(SINK_INCOMING_TOTAL, "not kept")
-                _log.error("a message on %s could not be kept: %s; %s", topic, error.message, error.hint)
+                _log.error("a message on %r could not be kept: %s; %s", topic, error.message, error.hint)
 
     async def _take_in(self, topic: str, payload: bytes) -> None:
         now_ms = time.time_ns() // 1_000_000

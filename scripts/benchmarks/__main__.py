@@ -46,10 +46,17 @@ def _measure_converters(options: Options) -> report.Report:
     return converters_calls.measure(options)
 
 
+def _measure_delivery(options: Options) -> report.Report:
+    from benchmarks import delivery  # with it comes paho
+
+    return delivery.measure(options)
+
+
 SUITES = {
     "uplinks": Suite(uplinks_report.measure, Path("bench-results.json"), has_load=True),
     "dtls": Suite(_measure_dtls, Path("bench-dtls-results.json"), has_load=False),
     "converters": Suite(_measure_converters, Path("bench-converters-results.json"), has_load=False),
+    "delivery": Suite(_measure_delivery, Path("bench-delivery-results.json"), has_load=True),
     "secure": Suite(_measure_secure, Path("bench-secure-results.json"), has_load=True),
 }
 
@@ -155,6 +162,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         data_dir=arguments.data_dir,
         idle_associations=200 if quick else 10_000,
         idle_sessions=200 if quick else 20_000,
+        backlog=20_000 if quick else 1_000_000,
     )
 
 

@@ -26,6 +26,8 @@ class Options:
     """How many DTLS associations of an engine alone are held at a time where their memory is measured."""
     idle_sessions: int
     """The same of a whole gateway."""
+    backlog: int
+    """How many records wait in a spool when delivery begins."""
 
     def wants(self, name: str) -> bool:
         """Whether the scenario of that name is to be run."""

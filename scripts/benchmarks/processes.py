@@ -32,6 +32,15 @@ def resident_bytes(pid: int) -> int:
     return int((_PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE_BYTES
 
 
+def peak_resident_bytes(pid: int) -> int:
+    """The most memory that a process ever had in RAM (VmHWM). Raises OSError."""
+    for line in (_PROC / str(pid) / "status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == "VmHWM":
+            return int(value.split()[0]) * 1024
+    raise OSError(f"/proc/{pid}/status does not tell of VmHWM")
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process started and that still run."""
     found = []

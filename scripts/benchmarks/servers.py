@@ -100,8 +100,8 @@ def find_placement(*, realtime: bool) -> Placement:
 @contextlib.contextmanager
 def acknowledge(placement: Placement) -> Iterator[Server]:
     """The gateway's packet loop with a handler that does nothing."""
-    port = _free_port()
-    with _started([sys.executable, "-m", "benchmarks.acknowledge_server", HOST, str(port)], port) as pid:
+    port = free_port()
+    with started([sys.executable, "-m", "benchmarks.acknowledge_server", HOST, str(port)], port) as pid:
         placement.place_server(pid)
         yield Server(port, pid)
 
@@ -109,9 +109,9 @@ def acknowledge(placement: Placement) -> Iterator[Server]:
 @contextlib.contextmanager
 def aiocoap(placement: Placement) -> Iterator[Server]:
     """aiocoap's server."""
-    port = _free_port()
+    port = free_port()
     path = "/".join(("i", ROUTING_KEY))
-    with _started([sys.executable, "-m", "benchmarks.aiocoap_server", HOST, str(port), path], port) as pid:
+    with started([sys.executable, "-m", "benchmarks.aiocoap_server", HOST, str(port), path], port) as pid:
         placement.place_server(pid)
         yield Server(port, pid)
 
@@ -124,8 +124,8 @@ def has_libcoap() -> bool:
 @contextlib.contextmanager
 def libcoap(placement: Placement) -> Iterator[Server]:
     """libcoap's example server."""
-    port = _free_port()
-    with _started([LIBCOAP_PROGRAM, "-A", HOST, "-p", str(port), "-v", "0"], port) as pid:
+    port = free_port()
+    with started([LIBCOAP_PROGRAM, "-A", HOST, "-p", str(port), "-v", "0"], port) as pid:
         placement.place_server(pid)
         yield Server(port, pid)
 
@@ -139,7 +139,7 @@ def gateway(
     placement: Placement, converter: Converter, data_parent: Path, prepare_dtls: Prepare | None = None
 ) -> Iterator[Server]:
     """The whole gateway with one worker, in a data directory of its own under `data_parent`."""
-    port, dtls_port = _free_port(), 0
+    port, dtls_port = free_port(), 0
     data_dir = Path(tempfile.mkdtemp(prefix="bench-", dir=data_parent))
     environment = {
         "COAP_BIND_ADDRESS": HOST,
@@ -160,11 +160,11 @@ def gateway(
                 )
             )
             if prepare_dtls:
-                dtls_port = _free_port()
+                dtls_port = free_port()
                 environment |= {"COAP_DTLS_BIND_ADDRESS": HOST, "COAP_DTLS_BIND_PORT": str(dtls_port)}
                 environment |= prepare_dtls(data_dir, catalogue)
         command = [sys.executable, "-m", "gateway", "serve"]
-        with _started(command, port, environment=environment) as supervisor:
+        with started(command, port, environment=environment) as supervisor:
             workers = [pid for pid in processes.children(supervisor) if "gateway.worker" in processes.command_line(pid)]
             if len(workers) != 1:
                 raise BenchError(f"the gateway has {len(workers)} workers instead of one")
@@ -184,15 +184,15 @@ def uplink_converter(language: Language) -> Converter:
 
 
 @contextlib.contextmanager
-def _started(command: list[str], port: int, *, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+def started(command: list[str], port: int, *, environment: Mapping[str, str] | None = None) -> Iterator[int]:
     """Start a server and wait until it answers; its process ID. It is ended with the context."""
     process = subprocess.Popen(
         command,
-        env=_clean_environment() | dict(environment or {}),
+        env=clean_environment() | dict(environment or {}),
         cwd="/",  # where there is no .env
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     try:
         _wait_for_answer(process, port)
@@ -203,7 +203,7 @@ def _started(command: list[str], port: int, *, environment: Mapping[str, str] | 
             raise
         _check_runs(process)
     finally:
-        _end(process)
+        end(process)
 
 
 def _check_runs(process: subprocess.Popen[bytes]) -> None:
@@ -234,7 +234,7 @@ def _name(process: subprocess.Popen[bytes]) -> str:
     return shlex.join(process.args) if isinstance(process.args, list) else str(process.args)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
@@ -244,24 +244,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Runs in the child: a benchmark that is killed leaves nothing behind."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def prepare_generator(placement: Placement) -> None:
     """To be called in the load generator's process before it begins."""
-    _end_with_parent()
+    end_with_parent()
     placement.place_generator()
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """This process's environment without the settings of a gateway that may run here."""
     foreign = ("COAP_", "TB_", "GATEWAY_", "AIOCOAP_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -65,9 +65,8 @@ def test_refused_credentials_fail(cli: Cli, server: ScriptedServer, version: str
     server.welcome = lambda connect: NOT_AUTHORIZED[connect.version]
     cli.set(TB_MQTT_VERSION=version)
     line, cure = about_sinks(cli, code=78)
-    assert line.startswith(
-        f"x sink thingsboard, refused: mqtt://127.0.0.1:{server.port} does not accept our credentials"
-    )
+    where = f"mqtt://127.0.0.1:{server.port}"
+    assert line.startswith(f"x sink thingsboard, refused: {where}: it does not accept our credentials")
     assert "TB_ACCESS_TOKEN" in cure
 
 

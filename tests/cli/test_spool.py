@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -193,7 +196,10 @@ def test_a_sink_that_can_not_be_reached_is_exit_1_with_what_is_left_and_the_cure
     cli.set(TB_HOST="127.0.0.1", TB_PORT=str(port), TB_ACCESS_TOKEN="t")
     drained = cli("spool", "drain", "--timeout", "1")
     assert (drained.code, drained.out) == (1, "")
-    assert "error: thingsboard: 3 of 3 uplinks are not delivered after 1 s; it is unreachable: mqtt://" in drained.err
+    assert (
+        "error: thingsboard: 3 of 3 uplinks are not delivered after 1 s; it is unreachable: no connection"
+        in drained.err
+    )
     assert "hint: see whether TB_HOST and TB_PORT are right" in drained.err
     assert "devices: " not in drained.err.partition("error:")[2]
     assert waiting(cli) == {"devices": 0, "thingsboard": 3}
@@ -266,3 +272,21 @@ def test_a_gateway_that_ends_meanwhile_is_said(cli: Cli, spools: Spools) -> None
     result = watch(Backlog(cli.data_dir, ["devices"]), lambda: None, deadline_s=0.0)
     assert (result.total, result.left) == ({"devices": 3}, {"devices": 3})
     assert "the gateway has ended" in complain(result, 1.0).message
+
+
+def test_on_a_terminal_there_is_a_bar_for_each_sink(cli: Cli, spools: Spools) -> None:
+    cli.set(GATEWAY_JSONL_SINK_PATH="out.jsonl")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "gateway", "spool", "drain"]
+    with open(ours, "rb", buffering=0) as terminal:
+        with open(theirs, "wb") as stderr:
+            environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has it open any more
+            while part := terminal.read(4096):
+                shown += part
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, b"Drained: devices, jsonl. Uplinks delivered: 6.\n")
+    for words in (b"devices, ", b"jsonl, ", b"3/3"):
+        assert words in shown

@@ -121,7 +121,7 @@ def test_every_acknowledged_uplink_of_100_000_arrives_through_stops_and_kills_of
         has_all(proxy, fleet)
     contract = delivered(proxy)
     assert set(contract.types.values()) == {DEVICE_TYPE}
-    assert fleet.refused == Counter()
+    assert set(fleet.refused) <= {"5.03"}  # by workers that end, their supervisor gone
     in_order_and_rarely_twice(proxy.sessions)
 
 
@@ -168,7 +168,9 @@ def test_a_spool_that_is_full_in_an_outage_is_answered_5_03_and_takes_uplinks_ag
     gateway.start()
     with Fleet(gateway, url, devices=DEVICES, enough=UPLINKS) as fleet:
         eventually(lambda: fleet.refused["5.03"] > 100, "uplinks are refused")
-        assert bound * 0.9 < sink_status(gateway)["waiting_bytes"] <= bound
+        assert (
+            0.9 < sink_status(gateway)["waiting_bytes"] / bound < 1.01
+        )  # a batch of its own is counted when it is there
         stored = len(fleet.acknowledged)
         assert (gateway.data_dir / "spool-0.db").stat().st_size < 8 * bound
         broker.start()

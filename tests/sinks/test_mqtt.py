@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.sinks import mqtt
-from gateway.sinks.mqtt import MOST_INCOMING_BYTES, Connection, Ended, Refused, Server
+from gateway.sinks.mqtt import Connection, Ended, Refused, Server
+from gateway.sinks.mqtt_wire import MOST_INCOMING_BYTES
 from tests import mqtt_packets
 from tests.brokers import Certificates
 from tests.mqtt_packets import NOT_AUTHORIZED, V5, V311
@@ -275,7 +276,7 @@ def test_a_refusal_comes_with_its_reason_and_the_servers_words() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [(0x95, "Packet too large (0x95): 2000"), (0xFF, "a reason that MQTT does not know (0xff): 2000")],
+    [(0x95, "Packet too large (0x95): 20?00"), (0xFF, "a reason that MQTT does not know (0xff): 20?00")],
 )
 def test_a_refusal_may_have_a_reason_that_mqtt_has_for_other_packets(reason: int, words: str) -> None:
     async def scenario() -> list[tuple[int, int, str]]:
@@ -286,7 +287,7 @@ def test_a_refusal_may_have_a_reason_that_mqtt_has_for_other_packets(reason: int
         return heard.acknowledgements
 
     with ScriptedServer() as server:
-        server.judge = lambda publish: Acknowledge(reason, "2000")
+        server.judge = lambda publish: Acknowledge(reason, "20\n00")
         assert run(scenario()) == [(1, reason, words)]
 
 

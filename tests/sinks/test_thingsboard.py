@@ -361,7 +361,7 @@ def test_a_ca_that_is_not_the_servers_is_untrusted(
     for values in ({"tb_ca_file": Certificates(tmp_path / "other").ca}, {"tb_tls": True}):
         error = trouble_with(broker.port, **values)
         assert error.trouble is Trouble.UNTRUSTED
-        assert "the server's certificate is not trusted" in error.message
+        assert "its certificate is not trusted" in error.message
         assert "TB_CA_FILE" in error.hint
 
 
@@ -395,11 +395,13 @@ def test_a_certificate_of_a_ca_that_the_server_does_not_know_is_refused(
 def test_tls_on_the_plain_port_is_told_by_its_hint(start: Callable[..., Broker]) -> None:
     error = trouble_with(start().port, tb_tls=True)
     assert error.trouble is Trouble.UNREACHABLE
-    assert "8883" in error.hint or "TB_PORT" in error.hint
+    assert "8883" in error.hint
 
 
 def test_plain_on_the_tls_port_is_unreachable(start: Callable[..., Broker], certificates: Certificates) -> None:
-    assert trouble_with(start(certificates=certificates).port).trouble is Trouble.UNREACHABLE
+    error = trouble_with(start(certificates=certificates).port)
+    assert error.trouble is Trouble.UNREACHABLE
+    assert "TB_TLS" in error.hint and "TB_MQTT_VERSION=3.1.1" in error.hint
 
 
 @pytest.mark.parametrize("name", ["tb_ca_file", "tb_client_cert"])

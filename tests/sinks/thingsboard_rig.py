@@ -91,7 +91,6 @@ async def session_with(
         "max_message_bytes": 65_536,
         "ack_timeout_s": 10.0,
         "idle_s": 600.0,
-        "destination": f"mqtt://{HOST}:{port}",
         **options,
     }
     server = server_at(port, version=version)
