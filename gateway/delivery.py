@@ -112,12 +112,10 @@ class Delivery:
             prepare_spool(path)
         self._find_spools()
         for source in self._sources.values():
-            done = [source.position, *(runner.position(source.name).batch - 1 for runner in self._runners)]
-            continue_after(spool_path(data_dir, source.index), max(done))
+            begun = [source.position, *(runner.position(source.name).begun for runner in self._runners)]
+            continue_after(spool_path(data_dir, source.index), max(begun))
         outbox = self._store.outbox_identity
-        self._store.continue_outbox_after(
-            max((runner.position(outbox).batch - 1 for runner in self._runners), default=0)
-        )
+        self._store.continue_outbox_after(max((runner.position(outbox).begun for runner in self._runners), default=0))
         self._thread.start()
         for runner in self._runners:
             runner.start()
@@ -137,8 +135,14 @@ class Delivery:
             host,
             self._settings.gateway_data_dir,
             update_only=lambda: self._update_only.current,
-            refuse=lambda report, reason: self.do(lambda store: store.refuse(report, sink=sink.name, reason=reason)),
+            refuse=lambda report, reason: self.do(lambda store: self._refuse(store, report, sink.name, reason)),
         )
+
+    def _refuse(self, store: DeviceStore, report: StoredReport, sink: str, reason: str) -> int:
+        dropped = store.refuse(report, sink=sink, reason=reason)
+        if dropped:
+            self._warn_of_dropped()
+        return dropped
 
     def do(self, job: Callable[[DeviceStore], T]) -> Future[T]:
         """Have something done to the device store in the delivery's thread, which is the one that writes it.
@@ -196,8 +200,8 @@ class Delivery:
                 self._next_catalogue_s = time.monotonic() + CATALOGUE_POLL_S
                 self._update_only.follow()
                 self._store.update_only = self._update_only.current
+            self._do_jobs()  # first: who waits for them must hear of it also where nothing can be delivered
             moved = self._deliver()
-            self._do_jobs()
             now_s = time.monotonic()
             if now_s >= self._next_trim_s:
                 self._next_trim_s = now_s + TRIM_INTERVAL_S
@@ -210,6 +214,7 @@ class Delivery:
             return RETRY_S
         except Exception:  # noqa: BLE001  the delivery must survive a bug of ours: reports wait in the spools meanwhile
             _log.exception("reports could not be delivered; they stay in the spools, and it is tried again")
+            self._pulse.fail(SinkError(Trouble.MISCONFIGURED, "a bug of the gateway", hint="see the log"))
             return RETRY_S
         self._report(None)
         return 0.0 if moved else IDLE_S
@@ -224,7 +229,8 @@ class Delivery:
                 continue
             dropped = self._store.apply(source.name, deliveries)
             if dropped:
-                self._report_dropped(dropped)
+                self._metrics.count(QUARANTINE_DROPPED_TOTAL, by=dropped)
+                self._warn_of_dropped()
             source.position = deliveries[-1].batch_id
             reports = sum(len(delivery.reports) for delivery in deliveries)
             self._metrics.count(DELIVERED_REPORTS_TOTAL, DEVICE_VIEW, by=reports)
@@ -244,8 +250,7 @@ class Delivery:
                 except Exception as error:  # noqa: BLE001  whoever waits for it has to hear of it
                     future.set_exception(error)
 
-    def _report_dropped(self, uplinks: int) -> None:
-        self._metrics.count(QUARANTINE_DROPPED_TOTAL, by=uplinks)
+    def _warn_of_dropped(self) -> None:
         if time.monotonic() >= self._next_warning_s:
             self._next_warning_s = time.monotonic() + DROPPED_INTERVAL_S
             _log.warning(

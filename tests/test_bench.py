@@ -161,7 +161,25 @@ def test_it_measures_the_call_of_a_converter(tmp_path: Path) -> None:
         assert 0 < min(result["rounds_us"]) <= result["median_us"] <= max(result["rounds_us"])
 
 
-@pytest.mark.parametrize("scenario", [("uplinks", "python-non"), ("secure", "flood-half-open")])
+@pytest.mark.timeout(BOUND_S + 5)
+def test_it_measures_delivery_to_mosquitto_beside_paho(tmp_path: Path) -> None:
+    process = bench(tmp_path, "delivery")
+
+    assert process.returncode == 0, process.stderr
+    assert "spool to Mosquitto, sink alone: " in process.stdout
+    assert "memory for a second backlog: " in process.stdout
+    measured = results(tmp_path)
+    assert set(measured) == {"alone", "with-view", "second", "paho-packed", "paho-single"}
+    for result in measured.values():
+        assert 0 < result["records"] <= 20_480
+        assert result["records_per_s"] > 0
+        assert result["cpu_us"] > 0
+    assert measured["second"]["peak_bytes"] >= measured["with-view"]["peak_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "scenario", [("uplinks", "python-non"), ("secure", "flood-half-open"), ("delivery", "with-view")]
+)
 def test_it_leaves_no_data_and_no_process_behind(tmp_path: Path, scenario: tuple[str, str]) -> None:
     suite, name = scenario
     bench(tmp_path, suite, "--only", name)

@@ -12,7 +12,7 @@ closes at.
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, TypeAlias
@@ -30,7 +30,7 @@ from gateway.sinks.news import News
 from gateway.sinks.sink import Record, RefusedRecords, Session, Sink, SinkError, Trouble
 from gateway.sinks.status import Pulse
 from gateway.sinks.stream import Portion, SpoolStream
-from gateway.storage.sink_store import SinkStore
+from gateway.storage.sink_store import Position, SinkStore
 
 IDLE_S: Final = 0.05
 """How long to wait when there is nothing to deliver."""
@@ -39,7 +39,8 @@ PATIENCE_WITH_LOSS: Final = 2
 """How often a connection may be lost in a row, with nothing taken, before portions get small."""
 
 STRIKES: Final = 3
-"""How often the receiver must close the connection at one and the same record before that is taken for refused."""
+"""How often the receiver must close the connection at one and the same record before that is taken for refused; twice
+as often for each further one with nothing taken in between: a receiver that closes at whatever comes is out of order."""
 
 CAUTION: Final = 8
 """By how much portions shrink each time that the connection is lost, and grow each time that one is taken."""
@@ -84,11 +85,15 @@ class Handover:
         """Most records in a portion."""
         self._losses = 0
         """How often in a row a connection was lost with nothing taken."""
+        self._given_up = 0
+        """How many records in a row were taken for refused because of that."""
         self._progress = False
         """Whether this session has taken anything."""
         self._careful = False
         """Whether the next portion is handed over alone, because something in it was refused."""
         self._under_way: deque[tuple[Portion, asyncio.Task[None]]] = deque()
+        self._passed_by: dict[str, Position] = {}
+        """Where the stream is behind what is under way, and behind what was read since that has no records."""
         self._taken: dict[Portion, int] = {}
         self._failed: asyncio.Future[None] | None = None
 
@@ -118,6 +123,9 @@ class Handover:
 
     async def _step(self, session: Session, lost: asyncio.Task[None]) -> bool:
         """Get a little further; whether to go on."""
+        assert self._failed is not None
+        if self._failed.done():
+            await self._failed
         overlap = 1 if self._careful or self.is_searching else self._sink.overlap
         while len(self._under_way) < overlap and (portion := self._next_portion()) is not None:
             self._begin(session, portion)
@@ -129,7 +137,6 @@ class Handover:
                 await lost
             return True
         portion, first = self._under_way[0]
-        assert self._failed is not None
         await asyncio.wait({first, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():
             await self._failed
@@ -142,12 +149,14 @@ class Handover:
         return True
 
     def _next_portion(self) -> Portion | None:
-        """The next one that has records; what has none is recorded on the way."""
+        """The next one that has records; what has none is recorded on the way, or behind what is under way."""
         while (portion := self._stream.read(self._sink.portion_bytes)) is not None:
             if portion.records:
                 return portion
-            if not self._under_way:
-                self._record(portion, 0)
+            if self._under_way:
+                self._passed_by = portion.after
+            else:
+                self._save(portion.after)
         return None
 
     def _begin(self, session: Session, portion: Portion) -> None:
@@ -156,6 +165,7 @@ class Handover:
             self._stream.rewind({**self.positions, **portion.after})
         records = [self._only_news(record) for record in portion.records]
         self._taken[portion] = 0
+        self._passed_by = {}
         delivery = session.deliver(records, partial(self._record, portion))
         self._under_way.append((portion, asyncio.create_task(delivery)))
 
@@ -165,34 +175,42 @@ class Handover:
 
     def _finish(self, portion: Portion) -> None:
         """A portion was taken whole."""
-        self._record(portion, len(portion.records))
+        if self._taken[portion] < len(portion.records):  # otherwise, a later one may have gone on from there
+            self._record(portion, len(portion.records))
         self._under_way.popleft()
         del self._taken[portion]
+        if self._passed_by and not self._under_way:
+            self._save(self._passed_by)
+            self._passed_by = {}
         self._losses = 0
         self._careful = False
         self._limit = self._limit * CAUTION if self._limit < MOST_LIMIT else NO_LIMIT
 
     def _record(self, portion: Portion, taken: int, *, refused: int = 0) -> None:
-        """The first `taken` records of a portion are done, the last `refused` of them because nobody takes them.
-
-        Where that can't be recorded, the session ends.
-        """
-        positions = {**self.positions, **portion.positions(taken)}
-        try:
-            self._store.record(positions)
-        except GatewayError as error:
-            if self._failed is not None and not self._failed.done():
-                self._failed.set_exception(error)
+        """The first `taken` records of a portion are done, the last `refused` of them because nobody takes them."""
+        if not self._save(portion.positions(taken)):
             return
-        self.positions = positions
         new = taken - refused - self._taken.get(portion, 0)
         self._taken[portion] = max(taken, self._taken.get(portion, 0))
         if new > 0:
+            self._given_up = 0
             if not self._progress:
                 self._progress = True
                 self._on_progress()
             self._pulse.deliver(new)
             self._metrics.count(DELIVERED_REPORTS_TOTAL, self._sink.name, by=new)
+
+    def _save(self, changed: Mapping[str, Position]) -> bool:
+        """Whether these positions are on record; where they can't be, the session ends."""
+        positions = {**self.positions, **changed}
+        try:
+            self._store.record(positions)
+        except GatewayError as error:
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
+            return False
+        self.positions = positions
+        return True
 
     def _go_back(self) -> None:
         """Forget what was under way: it is read again."""
@@ -201,6 +219,7 @@ class Handover:
             self._metrics.count(SINK_REPEATED_REPORTS_TOTAL, self._sink.name, by=repeated)
         self._under_way.clear()
         self._taken.clear()
+        self._passed_by = {}
         self._news.forget()
         self._stream.rewind(self.positions)
 
@@ -223,6 +242,7 @@ class Handover:
     async def _hand_over(self, session: Session, portion: Portion, start: int, end: int) -> None:
         """Records of a portion on their own; in halves where they are refused."""
         while start < end:
+            self._news.forget()  # they were news already when they were handed over the first time
             records = [self._only_news(record) for record in portion.records[start:end]]
             try:
                 await session.deliver(records, partial(self._record_behind, portion, start))
@@ -257,11 +277,12 @@ class Handover:
             self._losses = 0
             return
         self._losses += 1
-        if self._limit == 1 and self._losses >= STRIKES:
+        if self._limit == 1 and self._losses >= STRIKES << self._given_up:
             portion, _ = self._under_way[0]
             reason = f"the connection was closed {self._losses} times when this was sent: {error.message}"
             await self._quarantine(portion, 0, reason)
             self._losses = 0
+            self._given_up += 1
         elif self._losses >= PATIENCE_WITH_LOSS and self._limit > 1:
             portion, _ = self._under_way[0]
             self._limit = max(1, min(self._limit, len(portion.records)) // CAUTION)

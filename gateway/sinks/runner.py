@@ -13,6 +13,7 @@ from typing import Final
 from gateway.errors import GatewayError
 from gateway.metrics import SINK_CONNECTED, SINK_ERRORS_TOTAL, Metrics
 from gateway.model import JsonValue
+from gateway.sinks.daemon_executor import DaemonExecutor
 from gateway.sinks.handover import Handover, Refuse
 from gateway.sinks.news import News
 from gateway.sinks.sink import Sink, SinkError, Trouble
@@ -28,6 +29,9 @@ LONGEST_PAUSE_S: Final = 30.0
 
 SEARCH_PAUSE_S: Final = 1.0
 """The longest pause while it is found out at which record the receiver closes the connection."""
+
+STOP_PATIENCE_S: Final = 2.0
+"""How long a sink may take to end once it has to: a disk may hang under what it just writes."""
 
 STEADY_S: Final = 10.0
 """After a session that lasted so long, or delivered something, a failure is news even if it is the same as the last."""
@@ -132,11 +136,13 @@ class SinkRunner:
             self._cancel()
 
     def stop(self, timeout_s: float) -> None:
-        """End within `timeout_s`; what is not confirmed by then is delivered after the next start."""
+        """End within `timeout_s`, or soon after; what is not confirmed by then is delivered after the next start."""
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._cancel()
-            self._thread.join()
+            self._thread.join(STOP_PATIENCE_S)
+        if self._thread.is_alive():
+            _log.error("sink %s does not end; the gateway ends without waiting for it", self._sink.name)
 
     def _cancel(self) -> None:
         if self._loop is not None and self._work is not None:
@@ -146,16 +152,20 @@ class SinkRunner:
                 _log.debug("sink %s has ended already", self._sink.name)
 
     def _run(self) -> None:
-        asyncio.run(self._main())
-        self._stream.close()
-        self._store.close()
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._ready.set()  # also where there could be no loop, for want of file descriptors
+            self._pulse.enter(STOPPED)
+            self._stream.close()
+            self._store.close()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(DaemonExecutor())
         self._work = asyncio.create_task(self._keep_delivering())
         self._ready.set()
         await asyncio.wait({self._work})
-        self._pulse.enter(STOPPED)
         self._metrics.set(SINK_CONNECTED, self._sink.name, value=0)
 
     async def _keep_delivering(self) -> None:
@@ -168,7 +178,7 @@ class SinkRunner:
                 pause_s = FIRST_PAUSE_S
             self._complain(error)
             if error.retry_after_s is not None:
-                await asyncio.sleep(error.retry_after_s)
+                await asyncio.sleep(max(FIRST_PAUSE_S, error.retry_after_s))
             else:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, SEARCH_PAUSE_S if self._handover.is_searching else LONGEST_PAUSE_S)

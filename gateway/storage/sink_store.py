@@ -57,6 +57,11 @@ class Position(NamedTuple):
     batch: int
     number: int
 
+    @property
+    def begun(self) -> int:
+        """The last batch that it has anything of."""
+        return self.batch if self.number else self.batch - 1
+
 
 class DownlinkValue(NamedTuple):
     """What ThingsBoard sent for a device."""

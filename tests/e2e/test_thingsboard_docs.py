@@ -68,7 +68,8 @@ def test_the_walk_brings_sn_001_to_the_broker_as_the_page_shows(make_gateway: Ma
         printed = run(gateway, COMMANDS[start + 1 :])
         assert "Drained: devices, thingsboard." in printed
         assert "25.7" in printed
-        eventually(lambda: len(checker.contract.telemetry["SN-001"]) == 3, "three samples arrive")
+        samples = checker.contract.telemetry["SN-001"]
+        eventually(lambda: len(samples) == 3, f"three samples arrive: {checker.messages} {printed} {gateway.log}")
     assert checker.contract.violations == []
     assert checker.contract.types == {"SN-001": "default"}
     assert [sample.values for sample in checker.contract.telemetry["SN-001"]] == [SN_001] * 3

@@ -34,6 +34,7 @@ def test_before_the_gateway_ever_ran_there_are_no_devices_and_nothing_is_created
     data_dir = tmp_path / "data"
     with DeviceView(data_dir) as view:
         assert view.devices() == []
+        assert view.positions() == {}
         with pytest.raises(NotFoundError, match="there is no device named SN-001"):
             view.device("SN-001")
         with pytest.raises(NotFoundError, match="there is no asset named SN-001"):
@@ -89,6 +90,12 @@ def test_history_is_ascending_from_start_up_to_but_not_including_end(store: Devi
 
 
 ROUNDS = 150
+
+
+def test_it_tells_how_far_each_spool_was_taken_in(store: DeviceStore, view: DeviceView) -> None:
+    store.apply("spool-a", [delivery(1, report("SN-1")), delivery(3)])
+    store.apply("spool-b", [delivery(2, report("SN-1"))])
+    assert view.positions() == {"spool-a": 3, "spool-b": 2}
 
 
 def write_beside_a_reader(data_dir: Path, answer: Connection) -> None:
