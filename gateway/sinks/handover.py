@@ -39,8 +39,9 @@ PATIENCE_WITH_LOSS: Final = 2
 """How often a connection may be lost in a row, with nothing taken, before portions get small."""
 
 STRIKES: Final = 3
-"""How often the receiver must close the connection at one and the same record before that is taken for refused; twice
-as often for each further one with nothing taken in between: a receiver that closes at whatever comes is out of order."""
+"""How often the receiver must close the connection at one and the same record before that is taken for refused.
+
+Twice as often for each further one with nothing taken in between: what closes at whatever comes is out of order."""
 
 CAUTION: Final = 8
 """By how much portions shrink each time that the connection is lost, and grow each time that one is taken."""

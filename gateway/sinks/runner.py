@@ -153,9 +153,12 @@ class SinkRunner:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._main())
+            with asyncio.Runner() as loop:
+                loop.run(self._main())
+        except Exception:  # noqa: BLE001  such as no file descriptor left for a loop: the others go on
+            _log.exception("sink %s has ended; reports stay in the spools until the next start", self._sink.name)
         finally:
-            self._ready.set()  # also where there could be no loop, for want of file descriptors
+            self._ready.set()
             self._pulse.enter(STOPPED)
             self._stream.close()
             self._store.close()
@@ -177,6 +180,8 @@ class SinkRunner:
             if not self._complaint:
                 pause_s = FIRST_PAUSE_S
             self._complain(error)
+            if self._handover.draining:
+                return
             if error.retry_after_s is not None:
                 await asyncio.sleep(max(FIRST_PAUSE_S, error.retry_after_s))
             else:

@@ -42,6 +42,7 @@ class ThingsBoardSink:
         """Raises ConfigurationError where TB_HOST is no host."""
         self._settings = settings
         self._host = host
+        self._has_warned = False
         self._tb_host = _host_name(settings.tb_host)
         self._tls = _speaks_tls(settings)
         self._port = settings.tb_port or (TLS_PORT if self._tls else PORT)
@@ -55,6 +56,7 @@ class ThingsBoardSink:
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Session]:
+        self._warn_once()
         server = self._server()
         session = ThingsBoardSession(self._options(), self._host, lambda listener: Connection(server, listener))
         politely = False
@@ -67,6 +69,17 @@ class ThingsBoardSink:
             politely = True
         finally:
             await session.close(politely=politely)
+
+    def _warn_once(self) -> None:
+        """Not where the sink is made: commands make one, too, just to look at it."""
+        settings = self._settings
+        has_some = settings.tb_access_token or settings.tb_username or settings.tb_client_id or settings.tb_client_cert
+        if not has_some and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "there are no credentials for ThingsBoard, which always wants some: "
+                "set TB_ACCESS_TOKEN to the access token of the gateway's device"
+            )
 
     def _server(self) -> Server:
         """Files are read anew each time, so that mending them is enough. Raises SinkError."""
@@ -143,9 +156,4 @@ def _check_credentials(settings: Settings) -> None:
     if settings.tb_client_key_password and not settings.tb_client_cert:
         raise ConfigurationError(
             "TB_CLIENT_KEY_PASSWORD is set, and TB_CLIENT_CERT is not", hint="set TB_CLIENT_CERT as well"
-        )
-    if not (settings.tb_access_token or settings.tb_username or settings.tb_client_id or settings.tb_client_cert):
-        _log.warning(
-            "there are no credentials for ThingsBoard, which always wants some: "
-            "set TB_ACCESS_TOKEN to the access token of the gateway's device"
         )

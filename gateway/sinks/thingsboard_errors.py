@@ -107,7 +107,8 @@ def silent(timeout_s: float) -> SinkError:
     return SinkError(
         Trouble.SILENT,
         f"it has acknowledged nothing for {timeout_s:g} s",
-        hint="see whether ThingsBoard is overloaded; TB_MQTT_ACK_TIMEOUT_MS says how long it may take",
+        hint='see whether the device in ThingsBoard has the switch "Is gateway" on, and whether ThingsBoard is '
+        "overloaded; TB_MQTT_ACK_TIMEOUT_MS says how long it may take",
     )
 
 
