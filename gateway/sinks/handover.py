@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from gateway.errors import GatewayError
@@ -42,6 +43,9 @@ STRIKES: Final = 3
 """How often the receiver must close the connection at one and the same record before that is taken for refused.
 
 Twice as often for each further one with nothing taken in between: what closes at whatever comes is out of order."""
+
+MOST_STRIKES: Final = 384
+"""The doubling ends here, which takes some minutes, so that a long row of such records gets through all the same."""
 
 CAUTION: Final = 8
 """By how much portions shrink each time that the connection is lost, and grow each time that one is taken."""
@@ -189,7 +193,7 @@ class Handover:
 
     def _record(self, portion: Portion, taken: int, *, refused: int = 0) -> None:
         """The first `taken` records of a portion are done, the last `refused` of them because nobody takes them."""
-        if not self._save(portion.positions(taken)):
+        if self._must_wait(portion) or not self._save(portion.positions(taken)):
             return
         new = taken - refused - self._taken.get(portion, 0)
         self._taken[portion] = max(taken, self._taken.get(portion, 0))
@@ -200,6 +204,11 @@ class Handover:
                 self._on_progress()
             self._pulse.deliver(new)
             self._metrics.count(DELIVERED_REPORTS_TOTAL, self._sink.name, by=new)
+
+    def _must_wait(self, portion: Portion) -> bool:
+        """Whether something before it is not done: whatever a sink says, nothing must be left behind a position."""
+        before = takewhile(lambda other: other is not portion, (other for other, _ in self._under_way))
+        return any(self._taken[other] < len(other.records) for other in before)
 
     def _save(self, changed: Mapping[str, Position]) -> bool:
         """Whether these positions are on record; where they can't be, the session ends."""
@@ -278,7 +287,7 @@ class Handover:
             self._losses = 0
             return
         self._losses += 1
-        if self._limit == 1 and self._losses >= STRIKES << self._given_up:
+        if self._limit == 1 and self._losses >= min(STRIKES << self._given_up, MOST_STRIKES):
             portion, _ = self._under_way[0]
             reason = f"the connection was closed {self._losses} times when this was sent: {error.message}"
             await self._quarantine(portion, 0, reason)

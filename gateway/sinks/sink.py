@@ -30,8 +30,9 @@ class Record(NamedTuple):
 
 
 Taken: TypeAlias = Callable[[int], None]
-"""Called with n when the first n records of a call are confirmed; never with less than before. When it returns, that is
-on record, and those records will not be sent again: what a sink counts as under way ends there, not before."""
+"""Called with n when the first n records of a call are confirmed, and all of the calls before it; never with less than
+before. When it returns, that is on record, and those records will not be sent again: what a sink counts as under way
+ends there, not before."""
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds on a monotonic clock."""

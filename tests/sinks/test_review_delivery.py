@@ -17,7 +17,7 @@ from gateway.delivery import Delivery
 from gateway.errors import UnavailableError
 from gateway.metrics import SINK_ERRORS_TOTAL, Metrics
 from gateway.model import Delivery as Batch
-from gateway.sinks import runner
+from gateway.sinks import handover, runner
 from gateway.sinks.sink import Record, SinkError, Taken, Trouble
 from gateway.storage.devices import DeviceStore
 from gateway.storage.sink_store import Position, SinkStore
@@ -81,7 +81,48 @@ def test_batches_of_a_restored_spool_are_not_taken_for_one_that_a_sink_has_half(
     with delivering(tmp_path, gateway_jsonl_sink_path=str(lines)):
         spools.commit(0, [stored(name, 1) for name in "abc"])
         until(lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 1)
-    assert [json.loads(line)["name"] for line in lines.read_text().splitlines()] == ["a", "b", "c"]
+    assert [json.loads(line)["deviceName"] for line in lines.read_text().splitlines()] == ["a", "b", "c"]
+
+
+def test_a_sink_that_confirms_too_early_what_is_behind_a_refused_record_loses_nothing(tmp_path: Path) -> None:
+    running = Running(tmp_path, HastySink())
+    names = running.commit(0, 10)
+    for first, count in ((10, 1000), (1010, 10)):  # more than a spool's share of a portion, and the next one
+        names += [f"SN-{number}" for number in range(first, first + count)]
+        running.spools.commit(1, [stored(f"SN-{number}", number) for number in range(first, first + count)])
+    running.sink.refused = {"SN-2"}
+    running.start()
+    running.until_done()
+    running.stop()
+    assert [name for name, _ in running.quarantined] == ["SN-2"]
+    assert set(running.sink.arrived) == set(names) - {"SN-2"}
+
+
+class HastySink(ScriptedSink):
+    """Confirms a session's second call before its first one."""
+
+    portion_bytes = 1
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[ScriptedSession]:
+        self.sessions += 1
+        yield HastySession(self)
+
+
+class HastySession(ScriptedSession):
+    def __init__(self, sink: ScriptedSink) -> None:
+        super().__init__(sink)
+        self._calls = 0
+        self._second = asyncio.Event()
+
+    async def deliver(self, records: Sequence[Record], taken: Taken) -> None:
+        self._calls += 1
+        if self._calls == 2:
+            taken(len(records))
+            self._second.set()
+        else:
+            await self._second.wait()
+            await super().deliver(records, taken)
 
 
 def test_a_position_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +135,8 @@ def test_a_position_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(SinkStore, "record", recording)
     running = Running(tmp_path, PairingSink())
-    running.commit(0, 500)  # more than a spool's share of a portion
-    running.commit(500, 500)
+    running.commit(0, 1000)  # more than a spool's share of a portion
+    running.commit(1000, 1000)
     running.start()
     running.until_done()
     running.stop()
@@ -122,10 +163,12 @@ class PairingSession(ScriptedSession):
 
     async def deliver(self, records: Sequence[Record], taken: Taken) -> None:
         self._waiting += 1
-        if self._waiting == 2:
+        before = self._waiting - 1
+        if before:
             self._both.set()
         await self._both.wait()
-        await asyncio.sleep(0)
+        for _ in range(before + 1):
+            await asyncio.sleep(0)
         taken(len(records))
 
 
@@ -145,6 +188,18 @@ def test_a_receiver_that_closes_at_whatever_comes_gets_few_records_into_the_quar
     assert running.sink.arrived == names[len(blamed) :]
 
 
+def test_a_long_row_of_records_at_which_the_receiver_closes_gets_through(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_STRIKES", 4)
+    names = running.commit(0, 13)
+    running.sink.closes_at = set(names[:12])
+    running.start()
+    running.until_done()
+    assert [name for name, _ in running.quarantined] == names[:12]
+    assert running.sink.arrived == names[12:]
+
+
 def test_neighbours_at_which_the_receiver_closes_are_all_found(running: Running) -> None:
     names = running.commit(0, 12)
     poison = {"SN-3", "SN-4", "SN-9"}
@@ -160,8 +215,8 @@ def test_neighbours_at_which_the_receiver_closes_are_all_found(running: Running)
 
 def test_failed_uplinks_that_are_read_while_records_are_under_way_are_done_with_them(running: Running) -> None:
     running.sink.portion_bytes = 1
-    names = running.commit(0, 500)  # more than a spool's share of a portion
-    running.spools.commit(0, [failed(501)])
+    names = running.commit(0, 1000)  # more than a spool's share of a portion
+    running.spools.commit(0, [failed(1001)])
     running.start()
     running.until_done()
     assert running.sink.arrived == names
@@ -234,6 +289,7 @@ class LookingUpSink(ScriptedSink):
         super().__init__()
         self.looking = threading.Event()
         self.answer = threading.Event()
+        self.gave_up = False
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[ScriptedSession]:
@@ -242,7 +298,7 @@ class LookingUpSink(ScriptedSink):
 
     def _look_up(self) -> None:
         self.looking.set()
-        self.answer.wait(WAIT_S)
+        self.gave_up = not self.answer.wait(WAIT_S)
 
 
 def test_a_stop_does_not_wait_for_an_address_look_up(tmp_path: Path) -> None:
@@ -253,7 +309,7 @@ def test_a_stop_does_not_wait_for_an_address_look_up(tmp_path: Path) -> None:
     running.stop()
     assert running.state == "stopped"
     assert not running.runner._thread.is_alive()
-    assert not sink.answer.is_set()
+    assert not sink.gave_up
     sink.answer.set()
 
 
