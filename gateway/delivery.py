@@ -74,15 +74,20 @@ class _Source:
 class Delivery:
     """Moves reports from every spool of the data directory into the device view, until stopped."""
 
-    def __init__(self, settings: Settings, *, on_delivered: Callable[[int, int], object], metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, *, on_delivered: Callable[[int, int], object], new_metrics: Callable[[], Metrics]
+    ) -> None:
         """`on_delivered(worker, batch)` is called in the delivery's thread: its spool may be trimmed up to there.
+
+        `new_metrics` gives each thread figures of its own.
 
         Raises ConfigurationError where `devices.db` can't be used.
         """
         self._settings = settings
         self._workers = settings.workers
         self._on_delivered = on_delivered
-        self._metrics = metrics
+        self._new_metrics = new_metrics
+        self._metrics = new_metrics()
         self._store = DeviceStore(
             settings.gateway_data_dir,
             keep_history=settings.gateway_history_days > 0,
@@ -124,7 +129,7 @@ class Delivery:
         hosts: dict[str, SinkHost] = {}
 
         def host_of(name: str) -> SinkHost:
-            return hosts.setdefault(name, SinkHost(name, self._settings.gateway_data_dir, Metrics()))
+            return hosts.setdefault(name, SinkHost(name, self._settings.gateway_data_dir, self._new_metrics()))
 
         for sink in make_sinks(self._settings, host_of):
             yield sink, hosts[sink.name]

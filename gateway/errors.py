@@ -6,17 +6,19 @@ from gateway.model import Code, Outcome
 class GatewayError(Exception):
     """Something that a user or a device did, or a resource that ran out: never a bug of the gateway.
 
-    `message` says what is wrong and where; `hint` names what is allowed, or the command that cures it.
+    `message` says what is wrong and where; `hint` names what is allowed, or the command that cures it. `field` is what
+    a form calls the value that is wrong, as it is called in JSON, where there is one.
     """
 
     coap_code = Code.INTERNAL_SERVER_ERROR
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", max_age_s: int | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", max_age_s: int | None = None, field: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.max_age_s = max_age_s
+        self.field = field
 
     @property
     def outcome(self) -> Outcome:

@@ -69,6 +69,13 @@ class Security(StrEnum):
     DTLS = "coaps"
 
 
+class Role(StrEnum):
+    """What a user may: an admin everything, a viewer look."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+
+
 class SecurityMode(StrEnum):
     """ThingsBoard's security mode of an integration: which listeners may carry its uplinks."""
 

@@ -19,22 +19,33 @@ from gateway.integrations.debug_mode import mode_at
 from gateway.integrations.identity import writable_by
 from gateway.integrations.rates import RateLimiter
 from gateway.integrations.registry import Registry
+from gateway.logs import about
 from gateway.metrics import (
     CONVERSION_ERRORS_TOTAL,
+    CONVERSION_SECONDS,
     FORBIDDEN_TOTAL,
     QUARANTINED_TOTAL,
+    REQUEST_SECONDS,
     SPOOL_BYTES,
     SPOOL_COMMITS_TOTAL,
+    SPOOL_OLDEST_SECONDS,
     UPLINKS_TOTAL,
+    Histogram,
     Metrics,
 )
-from gateway.model import Code, Converter, DebugMode, DeviceReport, Integration, Outcome, Principal, Request
+from gateway.model import Code, Converter, DebugMode, DeviceReport, Integration, Outcome, Principal, Request, Security
+from gateway.refusal_log import RefusalLog
 from gateway.settings import Settings, parse_rate_limits
 from gateway.storage import failed_uplinks
-from gateway.storage.spool import Batch, Spool
+from gateway.storage.spool import Spool
+from gateway.storage.spool_batch import Batch
 
 RETRY_AFTER_S = 5
 """Max-Age of a 5.03: when a device may try again."""
+
+MEASURED = 17
+"""Conversions of what arrived in one millisecond of so many are measured. A prime: what comes by the clock must not
+miss those milliseconds for ever."""
 
 _CREATED = Outcome(Code.CREATED)
 _EMPTY = BadRequestError("the payload is empty").outcome
@@ -72,6 +83,7 @@ class Pipeline:
         self._settings = settings
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
+        self._request_seconds = {one: metrics.histogram(REQUEST_SECONDS, one.name.lower()) for one in Security}
         self._registry = Registry()
         self._decoders: dict[Converter, Decoder] = {}
         self._by_name: dict[str, Decoder | ConverterError] = {}
@@ -81,6 +93,7 @@ class Pipeline:
         )
         self.events = DebugEvents(metrics)
         """The debug events of this worker, on their way out."""
+        self.refusals = RefusalLog()
         self._debugging_ends_ms: float = math.inf
         self._keeps_failed = settings.gateway_quarantine_rows > 0
         self._stopping = False
@@ -112,7 +125,8 @@ class Pipeline:
                     budget_ms = self._settings.gateway_python_time_budget_ms
                     decoder = watched(decoder, converter, python_budget_ms=budget_ms, metrics=self._metrics)
             except GatewayError as error:
-                _log.error("converter %s can't be used: %s", converter.name, error.message)
+                about_it = about(converter=converter.name, error=error.message)
+                _log.error("converter %s can't be used", converter.name, extra=about_it)
                 by_name[converter.name] = ConverterError(f"the converter can't be used: {error.message}")
             else:
                 decoders[converter] = by_name[converter.name] = decoder
@@ -154,7 +168,7 @@ class Pipeline:
         if writable is not None:
             assert request.principal is not None
             decode = held_to(decode, writable, request.principal)
-        handle = self._handler(integration.name, request.principal, metadata, decode)
+        handle = self._handler(integration, request.principal, metadata, decode)
         return handle if watch is None else watch.around(handle)
 
     def _writable(self, integration: Integration, request: Request) -> Callable[[str], bool] | None:
@@ -166,39 +180,42 @@ class Pipeline:
             raise
 
     def _handler(
-        self, integration: str, whose: Principal | None, metadata: Mapping[str, str], decode: BoundDecoder
+        self, of: Integration, whose: Principal | None, metadata: Mapping[str, str], decode: BoundDecoder
     ) -> Handler:
+        integration = of.name
+        decode_measured = measured(decode, self._metrics.histogram(CONVERSION_SECONDS, of.converter))
         principal = whose.name if whose else None
         append, dumps = self.spool.append, orjson.dumps
         limits = self._limits if self._limits.active else None
 
         def handle(payload: bytes, received_ms: int, ticket: Ticket) -> Outcome | None:
             if not payload:
-                return self._refused(integration, _EMPTY)
+                return self._refuse(integration, _EMPTY, ticket, whose)
             try:
                 if limits is None:
-                    reports = decode(payload, received_ms)
+                    reports = (decode if received_ms % MEASURED else decode_measured)(payload, received_ms)
                 else:
                     limits.admit_integration(integration)
-                    reports = decode(payload, received_ms)
+                    reports = (decode if received_ms % MEASURED else decode_measured)(payload, received_ms)
                     limits.admit_devices(reports)
             except ConverterError as error:
                 self._metrics.count(CONVERSION_ERRORS_TOTAL, integration)
+                self._log_refusal(integration, error.outcome, ticket, whose, warn=True)
                 record = failed_uplinks.encode(integration, received_ms, whose, payload, metadata, error.message)
                 return self._set_aside(record, integration, error.outcome, ticket)
             except ForbiddenError as error:
                 self._metrics.count(FORBIDDEN_TOTAL, integration)
-                return self._refused(integration, error.outcome)
+                return self._refuse(integration, error.outcome, ticket, whose)
             except GatewayError as error:
-                return self._refused(integration, error.outcome)
+                return self._refuse(integration, error.outcome, ticket, whose)
             if not reports:
-                return self._refused(integration, _CREATED)
+                return self._answered(integration, _CREATED)
             if len(reports) == 1:  # as a rule; the join would cost a tenth of a conversion
                 text = dumps((integration, received_ms, principal, *reports[0]))
             else:
                 text = b",".join([dumps((integration, received_ms, principal, *report)) for report in reports])
             if not append(text, integration, ticket):
-                return self._refused(integration, _STOPPING if self._stopping else _FULL)
+                return self._refuse(integration, _STOPPING if self._stopping else _FULL, ticket, whose)
             if self._deadline_timer is None:
                 self._watch_deadlines()
             return None
@@ -208,15 +225,22 @@ class Pipeline:
     def _set_aside(self, record: bytes, integration: str, outcome: Outcome, ticket: Ticket) -> Outcome | None:
         """Have an uplink that its converter failed on stored for the quarantine, and then answered with `outcome`."""
         if self._stopping:
-            return self._refused(integration, _STOPPING)
+            return self._answered(integration, _STOPPING)
         if not self._keeps_failed:
-            return self._refused(integration, outcome)
+            return self._answered(integration, outcome)
         if not self.spool.append_failed(record, integration, _Refusal(ticket, outcome)):
             self._metrics.count(QUARANTINED_TOTAL, integration, "no room")
-            return self._refused(integration, outcome)
+            return self._answered(integration, outcome)
         if self._deadline_timer is None:
             self._watch_deadlines()
         return None
+
+    def measure(self) -> None:
+        """Say how the spool stands. To be called now and then."""
+        oldest_ms = self.spool.oldest_ms
+        age_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+        self._metrics.set(SPOOL_BYTES, value=self.spool.bytes)
+        self._metrics.set(SPOOL_OLDEST_SECONDS, value=round(age_s, 3))
 
     async def close(self) -> None:
         """Answer 5.03 from now on, commit what was accepted, close the spool."""
@@ -227,9 +251,21 @@ class Pipeline:
 
     # -- outcomes --------------------------------------------------------------------------------
 
-    def _refused(self, integration: str, outcome: Outcome) -> Outcome:
+    def _answered(self, integration: str, outcome: Outcome) -> Outcome:
+        arrived_s, security = self.spool.arrival
+        self._request_seconds[security].observe(time.monotonic() - arrived_s)
         self._metrics.count(UPLINKS_TOTAL, integration, outcome.code.dotted)
         return outcome
+
+    def _refuse(self, integration: str, outcome: Outcome, ticket: Ticket, whose: Principal | None) -> Outcome:
+        self._log_refusal(integration, outcome, ticket, whose)
+        return self._answered(integration, outcome)
+
+    def _log_refusal(
+        self, integration: str, outcome: Outcome, ticket: Ticket, whose: Principal | None, *, warn: bool = False
+    ) -> None:
+        if self.refusals.admits():
+            self.refusals.refused(outcome, peer=ticket.peer(), principal=whose, integration=integration, warn=warn)
 
     def _committed(self, batch: Batch[Ticket]) -> None:
         if not batch.given_up:
@@ -239,11 +275,17 @@ class Pipeline:
                 QUARANTINED_TOTAL, integration, "kept" if batch.error is None else "not stored", by=uplinks
             )
         self._metrics.count(SPOOL_COMMITS_TOTAL, "ok" if batch.error is None else "failed")
-        self._metrics.set(SPOOL_BYTES, value=self.spool.bytes)
 
     def _complete(self, batch: Batch[Ticket], outcome: Outcome) -> None:
+        if outcome is not _CREATED:
+            for ticket in batch.tickets:
+                self._log_refusal("", outcome, ticket, None)
         for ticket in batch.tickets:
             ticket.complete(outcome)
+        answered_s = time.monotonic()
+        ends = (*(first for first, _, _ in batch.arrivals[1:]), len(batch.tickets))
+        for (first, arrived_s, security), end in zip(batch.arrivals, ends, strict=True):
+            self._request_seconds[security].observe(answered_s - arrived_s, by=end - first)
         for integration, uplinks in Counter(batch.sources).items():
             self._metrics.count(UPLINKS_TOTAL, integration, outcome.code.dotted, by=uplinks)
         code = Code.BAD_REQUEST if outcome is _CREATED else outcome.code
@@ -308,6 +350,19 @@ def _identity_of(principal: Principal | None) -> Mapping[str, str]:
         "certificateSubject": principal.subject or "",
         "certificateFingerprint": principal.fingerprint or "",
     }
+
+
+def measured(decode: BoundDecoder, histogram: Histogram) -> BoundDecoder:
+    """The decoder with its time taken."""
+
+    def decode_measured(payload: bytes, received_ms: int) -> list[DeviceReport]:
+        begun_s = time.perf_counter()
+        try:
+            return decode(payload, received_ms)
+        finally:
+            histogram.observe(time.perf_counter() - begun_s)
+
+    return decode_measured
 
 
 def _failing(error: ConverterError) -> BoundDecoder:

@@ -3,9 +3,14 @@
 Started by the supervisor, which has bound the sockets and keeps them open: a worker that dies and comes back finds in
 its socket what arrived in between. Control messages are JSON objects, one a line, over a Unix socket pair:
 
-- to the worker: `{"trim": N}`, every sink has the spool's batches up to N;
-- from the worker: `{"ready": true}`, each second `{"statistics": [[name, label…, value]…]}` with the figures that
-  changed: a sign of life, even where there are none; and where there are debug events `{"events": [event…]}`.
+- to the worker: `{"trim": N}`, every sink has the spool's batches up to N; `{"reload": true}`, look at the files of
+  certificates and at the catalogue now; `{"not_resumed": [[session's tag, until]…]}`, sessions that an operator ended;
+- from the worker: `{"ready": true}`, `{"reloaded": true}`, each second `{"statistics": [[name, label…, value]…]}` with
+  the figures that changed, null where there is none any more: a sign of life, even where there are none; where there
+  are debug events `{"events": [event…]}`; and `{"spool": why}` where commits begin to fail, with an empty text where
+  they work again;
+- to the worker `{"ask": N, "sessions": {"search", "limit", "after"}}` or `{"ask": N, "end_session": id}`, and from it
+  `{"answer": N, "of": …}`: see `gateway.listeners.session_list`.
 
 Its settings come from the environment alone, as the supervisor set it: what is changed in `.env` waits for a restart of
 the whole gateway.
@@ -23,6 +28,9 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from gateway.credentials.keyfile import KeyFile
 from gateway.errors import GatewayError
@@ -33,7 +41,9 @@ from gateway.listeners.plain import PlainListener
 from gateway.listeners.session_files import Position, SessionFiles
 from gateway.logs import configure_logging
 from gateway.metrics import Key, Metrics
+from gateway.model import JsonValue
 from gateway.pipeline import Pipeline
+from gateway.process_figures import measure_process
 from gateway.settings import Settings, load_settings
 from gateway.storage.catalogue import Catalogue
 from gateway.storage.spool import spool_path
@@ -86,11 +96,13 @@ class Worker:
     def __init__(self, settings: Settings, position: Position, sockets: WorkerSockets) -> None:
         """To be made in a running loop. Raises ConfigurationError where a database or a credential can't be used."""
         self._settings = settings
+        self._position = position
         self._metrics = Metrics()
         self._catalogue = Catalogue(settings.gateway_data_dir)
         self._catalogue_version = -1
         self._catalogue_error = ""
-        self._told: dict[Key, int] = {}
+        self._told: dict[Key, float] = {}
+        self._told_trouble = ""
         self._pipeline = Pipeline(
             settings,
             spool_path(settings.gateway_data_dir, position.worker),
@@ -113,6 +125,7 @@ class Worker:
             resolve=self._pipeline.resolve,
             endpoints=self._pipeline.endpoints,
             metrics=self._metrics,
+            arrived=self._pipeline.spool.arrived,
         )
 
     def _dtls_listener(self, sockets: WorkerSockets, position: Position, key_file: KeyFile) -> DtlsListener:
@@ -134,6 +147,7 @@ class Worker:
             resolve=self._pipeline.resolve,
             endpoints=self._pipeline.endpoints,
             metrics=self._metrics,
+            arrived=self._pipeline.spool.arrived,
         )
 
     async def run(self, control: socket.socket) -> None:
@@ -141,7 +155,8 @@ class Worker:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
-        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl+C is the supervisor's to act on
+        for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl+C is the supervisor's to act on, a terminal's end too
+            loop.add_signal_handler(number, lambda: None)
         reader, writer = await asyncio.open_connection(sock=control)
         self._follow_catalogue()
         if self._dtls is not None and self._session_files is not None:
@@ -156,7 +171,8 @@ class Worker:
             asyncio.create_task(self._every(CATALOGUE_POLL_S, self._follow_catalogue)),
             asyncio.create_task(self._every(STATISTICS_S, lambda: self._tell_statistics(writer))),
             asyncio.create_task(self._every(EVENTS_S, lambda: self._tell_events(writer))),
-            asyncio.create_task(self._obey(reader, stop)),
+            asyncio.create_task(self._every(STATISTICS_S, self._catch_up_log)),
+            asyncio.create_task(self._obey(reader, writer, stop)),
         ]
         if self._dtls is not None:
             tasks.append(asyncio.create_task(self._every(STATISTICS_S, self._dtls.look_after_sessions)))
@@ -169,6 +185,8 @@ class Worker:
         await asyncio.wait({closing}, timeout=COMMIT_PATIENCE_S)
         for listener in self._listeners:
             await listener.close()
+            listener.endpoint.refusals.finish()
+        self._pipeline.refusals.finish()
         if self._dtls is not None and self._session_files is not None:
             self._dtls.save_sessions(self._session_files)
         self._tell_statistics(writer)
@@ -205,23 +223,66 @@ class Worker:
         for listener in self._listeners:
             listener.endpoint.forget_handlers()
 
-    async def _obey(self, reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+    def _catch_up_log(self) -> None:
+        self._pipeline.refusals.catch_up()
+        for listener in self._listeners:
+            listener.endpoint.refusals.catch_up()
+
+    async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
         """Follow the supervisor's messages; its end is ours."""
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 message = json.loads(line)
                 if "trim" in message:
                     self._pipeline.spool.trim(message["trim"])
+                elif "reload" in message:
+                    self._reload()
+                    _tell(writer, {"reloaded": True})
+                elif "ask" in message:
+                    _tell(writer, {"answer": message["ask"], "of": self._answer(message)})
+                elif "not_resumed" in message and self._dtls is not None:
+                    self._dtls.refuse_resumption([(bytes.fromhex(tag), end_s) for tag, end_s in message["not_resumed"]])
         stop.set()
+
+    def _answer(self, message: dict[str, Any]) -> JsonValue:
+        """What is asked of the sessions; null for one that is not there."""
+        if self._dtls is None:
+            return {"items": [], "next": None} if "sessions" in message else None
+        sessions = self._dtls.sessions
+        if "sessions" in message:
+            return sessions.portion(**message["sessions"])
+        association = sessions.find(message["end_session"])
+        if association is None:
+            return None
+        ended = sessions.as_json(association)
+        self._dtls.end_session(association)
+        return {"session": ended, "tag": association.session_tag.hex()}
+
+    def _reload(self) -> None:
+        """Go by what files and catalogue are now, not only when it is time to look at them again."""
+        try:
+            if self._dtls is not None:
+                self._dtls.follow_files()
+            self._follow_catalogue()
+        except Exception:  # noqa: BLE001  a bug of ours must not end what has to go on
+            _log.exception("not everything could be read anew")
 
     def _tell_statistics(self, writer: asyncio.StreamWriter) -> None:
         if writer.transport.get_write_buffer_size():
             return  # the supervisor has not read the last ones; these come with the next
+        self._pipeline.measure()
+        if self._dtls is not None:
+            self._dtls.measure()
+        measure_process(self._metrics, f"worker-{self._position.worker}")
         figures = self._metrics.snapshot()
         changed = [[*key, value] for key, value in figures.items() if self._told.get(key) != value]
+        changed += [[*key, None] for key in self._told if key not in figures]
         for start in range(0, len(changed) or 1, FIGURES_PER_MESSAGE):
             _tell(writer, {"statistics": changed[start : start + FIGURES_PER_MESSAGE]})
         self._told = dict(figures)
+        if self._pipeline.spool.trouble != self._told_trouble:
+            self._told_trouble = self._pipeline.spool.trouble
+            _tell(writer, {"spool": self._told_trouble})
 
     def _tell_events(self, writer: asyncio.StreamWriter, *, even_so: bool = False) -> None:
         """Hand on a portion of the debug events; where the supervisor has not read the last one, `even_so` alone."""
@@ -242,7 +303,7 @@ class Worker:
 
 def _tell(writer: asyncio.StreamWriter, message: dict[str, object]) -> None:
     if not writer.is_closing():
-        writer.write(json.dumps(message).encode() + b"\n")
+        writer.write(orjson.dumps(message) + b"\n")
 
 
 def session_files(settings: Settings, key_file: KeyFile) -> SessionFiles:
@@ -267,7 +328,7 @@ def main() -> int:
         configure_logging(settings, f"worker-{arguments.index}")
         asyncio.run(_run(settings, arguments))
     except GatewayError as error:
-        print("; ".join((*error.message.splitlines(), *error.hint.splitlines())), file=sys.stderr)
+        _log.error("%s", "; ".join((*error.message.splitlines(), *error.hint.splitlines())))
         return error.exit_code
     return 0
 

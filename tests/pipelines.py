@@ -107,8 +107,8 @@ class Flow:
     def failed(self) -> list[FailedUplink]:
         return [uplink for delivery in deliveries(self.path) for uplink in delivery.failed]
 
-    def counted(self, name: str, *labels: str) -> int:
-        return self.metrics.counters[(name, *labels)]
+    def counted(self, name: str, *labels: str) -> float:
+        return self.metrics.snapshot().get((name, *labels), 0)
 
 
 @contextlib.asynccontextmanager

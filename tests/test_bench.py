@@ -12,9 +12,13 @@ BENCH = Path(__file__).parents[1] / "scripts" / "bench"
 BOUND_S = 20
 
 
-def bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+BROWSER_BOUND_S = 90
+"""With a browser that opens every page of the console."""
+
+
+def bench(tmp_path: Path, *arguments: str, bound_s: float = BOUND_S) -> subprocess.CompletedProcess[str]:
     command = [str(BENCH), "--quick", "--json", str(tmp_path / "results.json"), "--data-dir", str(tmp_path / "data")]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=BOUND_S, check=False)
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=bound_s, check=False)
 
 
 def results(tmp_path: Path) -> dict[str, dict[str, Any]]:
@@ -175,6 +179,22 @@ def test_it_measures_delivery_to_mosquitto_beside_paho(tmp_path: Path) -> None:
         assert result["records_per_s"] > 0
         assert result["cpu_us"] > 0
     assert measured["second"]["peak_bytes"] >= measured["with-view"]["peak_bytes"] > 0
+
+
+@pytest.mark.timeout(BROWSER_BOUND_S + 5)
+def test_it_compares_latency_with_the_console_open_and_scraped_with_that_of_quiet_rounds(tmp_path: Path) -> None:
+    process = bench(tmp_path, "console", "--only", "open-500", "--only", "http-off", bound_s=BROWSER_BOUND_S)
+
+    assert process.returncode == 0, process.stderr
+    assert "p99 with the console open and scraped at 500 uplinks/s, to that without: " in process.stdout
+    measured = results(tmp_path)
+    assert set(measured) == {"open-500", "cost", "http-off"}
+    assert measured["http-off"]["children"] == ["gateway.worker"]
+    assert sum(seen["scrapes"] for seen in measured["cost"]["seen"]) > 0
+    for side in (*measured["open-500"]["quiet"], *measured["open-500"]["open"]):
+        assert side["answers"] > 0
+        assert side["failures"] == 0
+        assert side["p50_us"] <= side["p99_us"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Running:
         self._stored = 0
         self._begin_ms = time.time_ns() // 1_000_000
         settings = Settings(_env_file=None, gateway_data_dir=data_dir, gateway_workers=1)
-        self.delivery = Delivery(settings, on_delivered=lambda worker, batch: None, metrics=Metrics())
+        self.delivery = Delivery(settings, on_delivered=lambda worker, batch: None, new_metrics=Metrics)
 
     async def _make_spool(self) -> None:
         async with writer(spool_path(self.data_dir, 0)):

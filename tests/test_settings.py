@@ -54,6 +54,10 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "GATEWAY_HTTP_SINK_TIMEOUT_MS": (100, None),
     "GATEWAY_JSONL_SINK_MAX_BYTES": (1024, None),
     "GATEWAY_JSONL_SINK_FILES": (0, 1000),
+    "GATEWAY_HTTP_BIND_PORT": (1, 65535),
+    "GATEWAY_HTTP_SESSION_HOURS": (1, 8760),
+    "GATEWAY_HTTP_LOCKOUT_FAILURES": (1, None),
+    "GATEWAY_HTTP_LOCKOUT_SECONDS": (1, None),
 }
 """The lowest and the highest value of each number; None: as high as one likes."""
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import certs_inspect
-from gateway.cli.integration import sample_payload
 from gateway.cli.output import print_line, print_note, program
-from gateway.credentials.choices import DAYS_MAX, KeyType
+from gateway.credentials.choices import DAYS_MAX, FOLDER, LEAF_DAYS, KeyType
 from gateway.errors import UsageError
 from gateway.model import Security
+from gateway.presentation.commands import SampleFiles, by_certificate
 from gateway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ AUTHORITY_DAYS = 3650
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """What a server's certificate is for in any case."""
-
-LEAF_DAYS = 825
-"""Validity of a server's or a client's certificate, in days: two years and three months, as browsers' rules had it."""
 
 CRL_DAYS = 365
 """Days after which a revocation list should have been followed by another. It counts beyond."""
@@ -48,7 +45,7 @@ def authority(
     name: Annotated[
         str | None, typer.Option(help="What it is called  [default: gateway development CA]", show_default=False)
     ] = None,
-    folder: Folder = Path("certs"),
+    folder: Folder = FOLDER,
     days: Days = AUTHORITY_DAYS,
     key_type: Kind = None,
     renew: Annotated[bool, typer.Option("--renew", help="Give it new dates; its key and its name stay")] = False,
@@ -77,7 +74,7 @@ def server(
             show_default=False,
         ),
     ] = None,
-    folder: Folder = Path("certs"),
+    folder: Folder = FOLDER,
     days: Days = LEAF_DAYS,
     key_type: Kind = None,
     renew: Renew = False,
@@ -114,7 +111,7 @@ def client(
         list[str] | None,
         typer.Option(help="Another name: host, IP address, URI or e-mail; may be repeated", show_default=False),
     ] = None,
-    folder: Folder = Path("certs"),
+    folder: Folder = FOLDER,
     days: Days = LEAF_DAYS,
     key_type: Kind = None,
     renew: Renew = False,
@@ -128,21 +125,20 @@ def client(
         _ensure_authority(there)
         issued = there.client(name, san or (), Options(days, key_type, renew))
         _print_issued(issued, "client")
-    certificate, key, ca = (_quoted(file) for file in (issued.certificate_file, issued.key_file, there.authority_file))
+    files = SampleFiles(*map(_quoted, (issued.certificate_file, issued.key_file, there.authority_file)))
     url = f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY"
-    payload = sample_payload(name)  # which an identity binding lets it send too
     print_line()
     print_line(f"On the device: {issued.certificate_file}, {issued.key_file} and {there.authority_file}")
     print_line(f"On the server (COAP_DTLS_TRUST_STORE): {there.authority_file}")
     print_line(f"Send as this device ({program()} integration show NAME prints the URL):")
-    print_line(f"  coap-client-openssl -m post -c {certificate} -j {key} -R {ca} -e {payload} {url}")
-    print_line(f"  {program()} send {url} --cert {certificate} --key {key} --ca {ca} --text {payload}")
+    for command in by_certificate(url, program=program(), device=name, files=files):  # a binding lets it send that
+        print_line(f"  {command}")
 
 
 @app.command()
 def revoke(
     what: Annotated[str, typer.Argument(help="A client's name, or the file of a certificate")],
-    folder: Folder = Path("certs"),
+    folder: Folder = FOLDER,
     days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="When the next list is due, in days")] = CRL_DAYS,
 ) -> None:
     """Put a certificate on the authority's revocation list, ca.crl."""
@@ -243,7 +239,7 @@ def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Pa
 
 
 def _folder_option(folder: Path) -> str:
-    return "" if folder == Path("certs") else f" --folder {_quoted(folder)}"
+    return "" if folder == FOLDER else f" --folder {_quoted(folder)}"
 
 
 def _quoted(path: Path) -> str:

@@ -18,15 +18,7 @@ from gateway.model import JsonValue, Principal
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
-    from gateway.credentials.inspection import Content, FoundKey, Item
     from gateway.dtls.trust import TrustPolicy
-
-REVOKED_LISTED = 1000
-"""Most serial numbers of a revocation list that are shown."""
-
-_DAY_S = 86_400
 
 
 class Purpose(StrEnum):
@@ -77,6 +69,7 @@ def inspect(
     """Show what is in files: names, validity, keys, usages, fingerprints, and what fits what."""
     from gateway.credentials.files import read_file
     from gateway.credentials.inspection import read_items
+    from gateway.presentation.certificate import as_json
 
     passwords = [password] if password is not None else _known_passwords(load_settings())
     items = [item for file in files for item in read_items(read_file(file, str(file)), passwords)]
@@ -110,95 +103,6 @@ def verify(
     raise typer.Exit(0 if _verify_file(Path(what), ca, purpose) else 1)
 
 
-def as_json(item: "Item", others: "Sequence[Item]") -> dict[str, JsonValue]:
-    """The shape that scripts rely on. `others` are looked through for what fits."""
-    from cryptography import x509
-
-    where: dict[str, JsonValue] = {"file": str(item.file), "alias": item.alias}
-    if isinstance(item.content, x509.Certificate):
-        return {**where, **_certificate(item.content), "key_in": _fitting(item, others)}
-    if isinstance(item.content, x509.CertificateRevocationList):
-        return {**where, **_crl(item.content)}
-    return {**where, **_key(item.content), "certificate_in": _fitting(item, others)}
-
-
-def _certificate(certificate: "x509.Certificate") -> dict[str, JsonValue]:
-    from cryptography.hazmat.primitives import hashes
-
-    from gateway.credentials.inspection import extension_texts, key_text, public_key_of
-
-    key = public_key_of(certificate)
-    return {
-        "kind": "certificate",
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "serial": f"{certificate.serial_number:x}",
-        **_validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc),
-        "key": None if key is None else key_text(key),
-        **extension_texts(certificate),
-        "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-    }
-
-
-def _crl(crl: "x509.CertificateRevocationList") -> dict[str, JsonValue]:
-    serials = [f"{one.serial_number:x}" for one, _ in zip(crl, range(REVOKED_LISTED), strict=False)]
-    return {
-        "kind": "revocation list",
-        "issuer": crl.issuer.rfc4514_string(),
-        **_validity(crl.last_update_utc, crl.next_update_utc),
-        "revoked": len(crl),
-        "revoked_serials": serials,
-    }
-
-
-def _key(key: "FoundKey") -> dict[str, JsonValue]:
-    from gateway.credentials.inspection import key_text, spki_fingerprint
-
-    return {
-        "kind": "private key" if key.private else "public key",
-        "key": None if key.public is None else key_text(key.public),
-        "encrypted": key.encrypted,
-        "state": "locked" if key.public is None else "readable",
-        "public_key_sha256": None if key.public is None else spki_fingerprint(key.public),
-    }
-
-
-def _validity(begin: datetime, end: datetime | None) -> dict[str, JsonValue]:
-    now_s = time.time()
-    if end is not None and now_s >= end.timestamp() + 1:
-        state = "EXPIRED"
-    elif now_s < begin.timestamp():
-        state = "NOT YET VALID"
-    else:
-        state = "valid"
-    return {
-        "valid_from": _iso(begin),
-        "valid_until": None if end is None else _iso(end),
-        "days_left": None if end is None else int((end.timestamp() - now_s) // _DAY_S),
-        "state": state,
-    }
-
-
-def _fitting(item: "Item", others: "Sequence[Item]") -> list[str]:
-    """Where the other half is: a certificate's private key, or a key's certificates."""
-    from cryptography import x509
-
-    from gateway.credentials.inspection import FoundKey, public_key_of
-
-    def is_other_half(content: "Content") -> bool:
-        if isinstance(item.content, x509.Certificate):
-            return isinstance(content, FoundKey) and content.private
-        return isinstance(content, x509.Certificate)
-
-    key = public_key_of(item.content)
-    found = [
-        other.where
-        for other in others
-        if key is not None and is_other_half(other.content) and public_key_of(other.content) == key
-    ]
-    return list(dict.fromkeys(found))
-
-
 def _text(name: str, value: JsonValue) -> str:
     """A value in the table; empty where there is nothing to say."""
     if value is None:
@@ -208,10 +112,6 @@ def _text(name: str, value: JsonValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "locked: give its password with --password" if (name, value) == ("state", "locked") else str(value)
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _known_passwords(settings: Settings) -> list[str]:

@@ -15,13 +15,13 @@ from pathlib import Path
 import typer
 from pydantic_settings import DotEnvSettingsSource
 
-from gateway.cli.converter_source import compile_for
 from gateway.cli.findings import Finding, Mark
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import print_line
 from gateway.errors import ConfigurationError, GatewayError, UsageError
 from gateway.integrations.endpoints import check_integration, endpoint_urls
 from gateway.model import Converter, Integration
+from gateway.operations.converters import compile_for
 from gateway.settings import Settings, load_settings
 
 TYPO_SIMILARITY = 0.85
@@ -130,6 +130,8 @@ def check_listeners(settings: Settings, running: bool) -> Iterator[Finding]:
     if settings.dtls_listener:
         address, port = settings.coap_dtls_bind_address, settings.coap_dtls_bind_port
         yield _check_port("DTLS", address, port, "COAP_DTLS", running)
+    if settings.gateway_http_enabled:
+        yield _check_http_port(settings, running)
     if not (settings.plain_listener or settings.dtls_listener):
         yield Finding(Mark.FAILED, "no listener is on: no device can reach the gateway", "set COAP_SERVER_ENABLED=true")
 
@@ -150,6 +152,25 @@ def _check_port(kind: str, address: str, port: int, variables: str, running: boo
             f"{where}: {os.strerror(error.errno or 0)}",
             f"set {variables}_BIND_ADDRESS or {variables}_BIND_PORT to one that is free, or stop what holds it "
             f"(ss -ulpn 'sport = :{port}')",
+        )
+    return Finding(Mark.OK, f"{where}: free")
+
+
+def _check_http_port(settings: Settings, running: bool) -> Finding:
+    address, port = settings.gateway_http_bind_address, settings.gateway_http_bind_port
+    where = f"REST API, TCP port {port} on {address}"
+    if running:
+        return Finding(Mark.OK, f"{where}: running")
+    from gateway.listeners.tcp_socket import listen_tcp
+
+    try:
+        listen_tcp(address, port).close()
+    except OSError as error:
+        return Finding(
+            Mark.FAILED,
+            f"{where}: {os.strerror(error.errno or 0)}",
+            "set GATEWAY_HTTP_BIND_ADDRESS or GATEWAY_HTTP_BIND_PORT to one that is free, stop what holds it "
+            f"(ss -ltpn 'sport = :{port}'), or serve no API (GATEWAY_HTTP_ENABLED=false)",
         )
     return Finding(Mark.OK, f"{where}: free")
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.cli.findings import Finding, Mark
-from gateway.cli.wanted_sinks import WantedSink, wanted_sinks
 from gateway.command_socket import ask
 from gateway.errors import GatewayError, UnavailableError
 from gateway.model import JsonValue
+from gateway.operations.sinks import WantedSink, wanted_sinks
 from gateway.settings import Settings
 from gateway.sinks.sink import Sink, SinkError, Trouble
 from gateway.sinks.status import CONNECTED

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from gateway.cli import converter_cases, converter_file, converter_trial
-from gateway.cli.converter_source import as_json, check_update_only_keys, compile_for, read_source
+from gateway.cli.converter_source import given_update_only_keys, read_source
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_source, print_table, program
 from gateway.errors import UsageError
 from gateway.integrations.endpoints import check_name
 from gateway.model import Converter, Language
+from gateway.operations.converters import compile_for, refuse_failing_cases
+from gateway.presentation.converter import as_json
 from gateway.settings import load_settings
 
 app = typer.Typer(help="Uplink converters: what makes device reports of payloads.", no_args_is_help=True)
@@ -37,7 +39,7 @@ def create(
     """Create a converter. It is compiled first: one with a syntax error is refused."""
     settings = load_settings()
     check_name("converter", name)
-    keys = check_update_only_keys(update_only_key or [])
+    keys = given_update_only_keys(update_only_key or [])
     converter = Converter(name, language, read_source(file), keys)
     with converter_trial.explained(converter, Format.TABLE):
         compile_for(converter, settings)
@@ -95,12 +97,12 @@ def update(
     with open_catalogue(settings) as catalogue:
         converter = catalogue.converter(name)
         if update_only_key is not None:
-            converter = replace(converter, update_only_keys=check_update_only_keys(update_only_key))
+            converter = replace(converter, update_only_keys=given_update_only_keys(update_only_key))
         if file is not None:
             converter = replace(converter, source=read_source(file))
             with converter_trial.explained(converter, Format.TABLE):
                 compile_for(converter, settings)
-            converter_trial.refuse_failing_cases(converter, settings, force=force)
+            refuse_failing_cases(converter, settings, force=force)
         catalogue.update_converter(name, converter)
     _print_changed(converter, format, "updated")
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gateway.cli import converter_inputs as inputs
-from gateway.cli.converter_source import compile_for
 from gateway.cli.converter_trial import explained
 from gateway.cli.inputs import read_file
 from gateway.cli.integration import open_catalogue
@@ -16,6 +15,7 @@ from gateway.cli.output import Format, FormatOption, print_json, print_line, pri
 from gateway.errors import ConverterError, NotFoundError, UsageError
 from gateway.integrations.endpoints import check_name
 from gateway.model import Converter, ConverterCase, JsonValue
+from gateway.operations.converters import compile_for
 from gateway.settings import Settings, load_settings
 
 EXPECTED_BYTES_MAX = 1 << 18

@@ -1,20 +1,18 @@
 """`gateway converter import` and `export`: ThingsBoard's converter files."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.converter_source import SOURCE_BYTES_MAX, as_json
-from gateway.cli.converter_trial import refuse_failing_cases
 from gateway.cli.inputs import read_file
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, program
 from gateway.errors import ConverterError, UsageError
-from gateway.integrations.endpoints import check_name
-from gateway.model import Converter, Language
+from gateway.model import Language
+from gateway.operations.converters import chosen_imports, named, refuse_failing_cases
+from gateway.presentation.converter import as_json
 from gateway.settings import load_settings
 
 
@@ -40,32 +38,22 @@ def import_(
 
     settings = load_settings()
     imported = read_converters(read_file(file, limit_bytes=FILE_BYTES_MAX), language=language)
-    if new_name is not None:
-        if len(imported) > 1:
-            raise UsageError(f"--name is for one converter, and the file has {len(imported)}", hint="leave it out")
-        imported = [replace(imported[0], converter=replace(imported[0].converter, name=new_name))]
-    _check_names([one.converter.name for one in imported])
     with open_catalogue(settings) as catalogue:
         known = {converter.name: converter for converter in catalogue.converters()}
-        taken = []
-        for one in imported:
-            old = known.get(one.converter.name)
-            if old is not None and not replace_:
-                raise UsageError(
-                    f"a converter named {old.name} exists already",
-                    hint="choose another name with --name, or replace it with --replace",
-                )
-            converter = replace(one.converter, cases=one.converter.cases or (old.cases if old else ()))
-            _check(converter, force=force)
-            taken.append(converter)
+        taken = chosen_imports(imported, known, name=new_name, replace_known=replace_)
+        for converter in taken:
+            try:
+                refuse_failing_cases(converter, settings, force=force)
+            except ConverterError as error:
+                raise named(error, converter) from None
         for converter in taken:
             if converter.name in known:
                 catalogue.update_converter(converter.name, converter)
             else:
                 catalogue.add_converter(converter)
-    for one in imported:
+    for converter, one in zip(taken, imported, strict=True):
         for note in one.notes:
-            print_note(f"note: {one.converter.name}: {note}")
+            print_note(f"note: {converter.name}: {note}")
     if format is Format.JSON:
         print_json([as_json(converter) for converter in taken] if len(taken) > 1 else as_json(taken[0]))
         return
@@ -95,21 +83,3 @@ def export(
     except OSError as error:
         raise UsageError(f"file {str(file)!r} can't be written: {error.strerror}") from None
     print_line(f'Converter "{name}" is written to {file}.')
-
-
-def _check_names(names: list[str]) -> None:
-    for number, name in enumerate(names):
-        check_name("converter", name)
-        if name in names[:number]:
-            raise UsageError(f"two converters in the file are named {name}", hint="import them from files of their own")
-
-
-def _check(converter: Converter, *, force: bool) -> None:
-    """Raises ConverterError, with the converter's name, where it does not compile or a case fails."""
-    if len(converter.source.encode()) > SOURCE_BYTES_MAX:
-        raise UsageError(f"the decoder of converter {converter.name} is longer than {SOURCE_BYTES_MAX} bytes")
-    try:
-        refuse_failing_cases(converter, load_settings(), force=force)
-    except ConverterError as error:
-        hint = "import it all the same with --force" if converter.cases else error.hint
-        raise ConverterError(f"converter {converter.name}: {error.message}", hint=hint) from None

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from gateway.cli import cbor_notation
 from gateway.cli.inputs import check_json, parse_base64, parse_hex, parse_metadata, read_file
 from gateway.errors import UsageError
-from gateway.model import Code, Integration, Principal, Request, Security
+from gateway.model import Integration, Principal
+from gateway.operations.converters import metadata_for
 
 if TYPE_CHECKING:
     from gateway.storage.catalogue import Catalogue
@@ -82,8 +82,6 @@ class Given(NamedTuple):
 
         Raises UsageError where there is none or more than one, NotFoundError for the integration.
         """
-        from gateway.pipeline import metadata_of
-
         payload, content_format = self._payload()
         if self.content_format is not None:
             content_format = self.content_format
@@ -92,9 +90,8 @@ class Given(NamedTuple):
         else:
             integration = catalogue.integration(self.integration)
         principal = None if self.principal is None else Principal(self.principal_type, self.principal)
-        security = Security.PLAIN if principal is None else Security.DTLS
-        request = Request(security, Code.POST, integration.path, content_format=content_format, principal=principal)
-        return Uplink(payload, {**metadata_of(request, integration), **parse_metadata(self.metadata or [])})
+        metadata = metadata_for(integration, content_format=content_format, principal=principal)
+        return Uplink(payload, metadata | parse_metadata(self.metadata or []))
 
     def _payloads(self) -> list[str]:
         names = ("text", "json", "hex", "base64", "cbor", "payload_file")
@@ -116,6 +113,8 @@ class Given(NamedTuple):
         if self.base64 is not None:
             return parse_base64(self.base64), 42
         if self.cbor is not None:
+            from gateway.converters import cbor_notation
+
             return cbor_notation.encode(self.cbor), 60
         assert self.payload_file is not None
         return read_file(self.payload_file, limit_bytes=PAYLOAD_BYTES_MAX), None

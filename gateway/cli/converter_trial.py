@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import converter_inputs as inputs
-from gateway.cli.converter_source import compile_for, read_source
+from gateway.cli.converter_source import read_source
 from gateway.cli.findings import Mark
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import (
@@ -27,11 +27,13 @@ from gateway.cli.output import (
 )
 from gateway.errors import ConverterError, UsageError
 from gateway.model import Converter, DeviceReport, JsonValue, Language
+from gateway.operations.converters import compile_for, try_cases
+from gateway.presentation.converter import case_trials_as_json, failure_as_json, trial_as_json
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from gateway.converters import Decoder
-    from gateway.converters.trial import CaseTrial, Place, Trial
+    from gateway.converters.trial import CaseTrial, Place
 
 LINE_WIDTH = 100
 """How much of a long line is shown around a mistake, in characters."""
@@ -107,7 +109,7 @@ def _test_payload(converter: Converter, decoder: "Decoder", uplink: inputs.Uplin
 
     trial = try_payload(decoder, *uplink, time.time_ns() // 1_000_000)
     if format is Format.JSON:
-        print_json(_trial_as_json(trial, converter.source))
+        print_json(trial_as_json(trial, converter.source))
         return trial.error is None
     if trial.returned:
         print_line("The decoder returned")
@@ -121,28 +123,6 @@ def _test_payload(converter: Converter, decoder: "Decoder", uplink: inputs.Uplin
         _print_report(report)
     print_line(f"Took {trial.duration_us:.1f} µs (median of {trial.calls} calls).")
     return True
-
-
-def _trial_as_json(trial: "Trial", source: str) -> dict[str, JsonValue]:
-    from gateway.converters.trial import reports_as_json
-
-    return {
-        "output": trial.output,
-        "reports": reports_as_json(trial.reports, received_ms=-1) if trial.error is None else None,
-        "duration_us": round(trial.duration_us, 1),
-        "error": None if trial.error is None else _error_as_json(trial.error, source),
-    }
-
-
-def _error_as_json(error: ConverterError, source: str) -> dict[str, JsonValue]:
-    from gateway.converters.trial import place_of
-
-    place = place_of(error, source)
-    return {
-        "message": error.message,
-        "line": place.line if place else None,
-        "column": place.column if place else None,
-    }
 
 
 def _print_indented(value: JsonValue) -> None:
@@ -171,8 +151,7 @@ def explained(converter: Converter, format: Format) -> Iterator[None]:
         yield
     except ConverterError as error:
         if format is Format.JSON:
-            failure = _error_as_json(error, converter.source)
-            print_json({"output": None, "reports": None, "duration_us": None, "error": failure})
+            print_json(failure_as_json(error, converter.source))
         else:
             print_error(error)
             print_excerpt(error, converter.source)
@@ -218,25 +197,12 @@ def _test_cases(converter: Converter, settings: Settings, format: Format) -> boo
         trials = try_cases(converter, settings)
     failed = sum(1 for trial in trials if trial.wrong)
     if format is Format.JSON:
-        print_json(
-            [
-                {"case": t.case.name, "passed": not t.wrong, "error": t.wrong or None, "difference": list(t.difference)}
-                for t in trials
-            ]
-        )
+        print_json(case_trials_as_json(trials))
         return not failed
     for trial in trials:
         print_case(trial)
     print_line(f"Cases passed: {len(trials) - failed}, failed: {failed}.")
     return not failed
-
-
-def try_cases(converter: Converter, settings: Settings) -> "list[CaseTrial]":
-    """Run all example cases of a converter; raises ConverterError where it does not compile."""
-    from gateway.converters.trial import try_case
-
-    decoder = compile_for(converter, settings)
-    return [try_case(decoder, case) for case in converter.cases]
 
 
 def print_case(trial: "CaseTrial") -> None:
@@ -246,15 +212,3 @@ def print_case(trial: "CaseTrial") -> None:
     )
     for line in trial.difference:
         print_line(f"    {line}")
-
-
-def refuse_failing_cases(converter: Converter, settings: Settings, *, force: bool) -> None:
-    """Compile a new source and try it on the cases; raises ConverterError where one fails, unless forced."""
-    trials = try_cases(converter, settings)
-    failed = [trial for trial in trials if trial.wrong]
-    if failed and not force:
-        raise ConverterError(
-            "\n".join(f"case {trial.case.name!r} fails with the new source: {trial.wrong}" for trial in failed),
-            hint=f"see what differs: gateway converter test {converter.name} --file FILE\n"
-            "remove a case that no longer holds (gateway converter case remove), or replace the source with --force",
-        )

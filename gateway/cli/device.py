@@ -16,13 +16,13 @@ from gateway.cli.output import (
     print_table,
     time_text,
 )
-from gateway.model import JsonValue
+from gateway.presentation.device import details_as_json, downlink_as_json, sample_as_json, summary_as_json
 from gateway.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.storage.device_view import DeviceDetails, DeviceSummary, DeviceView, Sample
+    from gateway.storage.device_view import DeviceDetails, DeviceView, Sample
     from gateway.storage.sink_store import DownlinkValue
 
 app = typer.Typer(help="Devices and assets, and what they have sent.", no_args_is_help=True)
@@ -40,7 +40,7 @@ def list_(
         print_note(f"hint: only the first {limit} are listed; --limit lists more, --search fewer")
         devices = devices[:limit]
     if format is Format.JSON:
-        print_json([_summary_json(device) for device in devices])
+        print_json([summary_as_json(device) for device in devices])
         return
     print_table(
         ("name", "kind", "type", "first seen", "last seen"),
@@ -65,17 +65,9 @@ def show(
     if history is not None:
         samples = view.history(name, history, kind=kind, start_ms=None, end_ms=None, limit=limit)
     if format is Format.JSON:
-        shape = _summary_json(details) | {
-            "customer": details.customer,
-            "group": details.group,
-            "principal": details.principal,
-            "attributes": _values_json(details.attributes),
-            "telemetry": _values_json(details.telemetry),
-            "shared_attributes": _values_json(shared),
-            "last_rpc": None if rpc is None else _sample_json(rpc),
-        }
+        shape = details_as_json(details) | downlink_as_json(shared, rpc)
         if samples is not None:
-            shape["history"] = [_sample_json(sample) for sample in samples]
+            shape["history"] = [sample_as_json(sample) for sample in samples]
         print_json(shape)
         return
     _print_details(details)
@@ -127,21 +119,3 @@ def _print_details(details: "DeviceDetails") -> None:
 
 def _rows(values: "Mapping[str, Sample | DownlinkValue]") -> Iterator[tuple[str, str, str]]:
     return ((key, cell(sample.value), time_text(sample.ts)) for key, sample in values.items())
-
-
-def _summary_json(device: "DeviceSummary | DeviceDetails") -> dict[str, JsonValue]:
-    return {
-        "name": device.name,
-        "kind": device.kind,
-        "type": device.type,
-        "first_seen_ts": device.first_seen_ts,
-        "last_seen_ts": device.last_seen_ts,
-    }
-
-
-def _values_json(values: "Mapping[str, Sample | DownlinkValue]") -> dict[str, JsonValue]:
-    return {key: _sample_json(sample) for key, sample in values.items()}
-
-
-def _sample_json(sample: "Sample | DownlinkValue") -> dict[str, JsonValue]:
-    return {"ts": sample.ts, "value": sample.value}

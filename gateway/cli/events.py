@@ -1,6 +1,5 @@
 """`gateway events` and what `gateway tap` shares with it: what went into converters, and what came out."""
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +15,9 @@ from gateway.cli.output import (
     program,
     time_text,
 )
-from gateway.cli.payload_view import PayloadView, view_payload
 from gateway.integrations.debug_mode import mode_at
-from gateway.model import DebugMode, Integration, JsonValue
+from gateway.model import DebugMode, Integration
+from gateway.presentation.event import as_json, shown_in
 from gateway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -66,43 +65,6 @@ def took(event: "Event") -> str:
     return f"{event.duration_us / 1000:.2f} ms"
 
 
-def shown_in(event: "Event") -> PayloadView:
-    """The payload in words, with a mark where there was more of it."""
-    format, text = view_payload(event.payload, event.metadata.get("Option:content-format", ""))
-    return PayloadView(format, text + ("…" if event.payload_bytes > len(event.payload) else ""))
-
-
 def result(event: "Event") -> str:
     """What became of it."""
     return f"error: {event.error}" if event.error is not None else event.out or ""
-
-
-def as_json(event: "Event") -> dict[str, JsonValue]:
-    """The shape that scripts rely on."""
-    shown = shown_in(event)
-    return {
-        "id": event.id,
-        "ts": event.ts,
-        "integration": event.integration,
-        "peer": event.peer,
-        "principal": event.principal,
-        "payload_format": shown.format,
-        "payload": shown.text,
-        "payload_hex": event.payload.hex(),
-        "payload_bytes": event.payload_bytes,
-        "metadata": event.metadata,
-        "out": _parsed(event.out),
-        "error": event.error,
-        "duration_ms": event.duration_us / 1000,
-        "names": list(event.names),
-    }
-
-
-def _parsed(out: str | None) -> JsonValue:
-    """What the decoder returned; as the text that it is where it was cut."""
-    if out is None:
-        return None
-    try:
-        return json.loads(out)
-    except (ValueError, RecursionError):
-        return out

@@ -1,9 +1,8 @@
 """`gateway integration`: the ways in for devices."""
 
-import shlex
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import uuid4
 
 import typer
@@ -20,10 +19,12 @@ from gateway.cli.output import (
     program,
     time_text,
 )
-from gateway.integrations.debug_mode import ALL_LASTS_MS, mode_at
+from gateway.integrations.debug_mode import end_of, mode_at
 from gateway.integrations.endpoints import check_integration, endpoint_urls
-from gateway.integrations.identity import NONE, needs_identity
-from gateway.model import DebugMode, Integration, JsonValue, Security, SecurityMode
+from gateway.integrations.identity import NONE
+from gateway.model import DebugMode, Integration, SecurityMode
+from gateway.presentation.commands import commands_of
+from gateway.presentation.integration import as_json
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -66,12 +67,6 @@ DebugOption = typer.Option(
     case_sensitive=False,
 )
 
-SAMPLE_DEVICE = "SN-001"
-"""The device in ThingsBoard's tutorial payload."""
-
-UNKNOWN_DEVICE = "NAME-OF-THE-DEVICE"
-"""What stands for a device that only an identity of the right name may write."""
-
 
 @app.command()
 def create(
@@ -102,7 +97,7 @@ def create(
         identity_binding=identity_binding,
         require_principal=require_principal,
         debug_mode=debug,
-        debug_until_ms=_debug_until_ms(debug),
+        debug_until_ms=end_of(debug, _now_ms()),
     )
     check_integration(integration, settings)
     with open_catalogue(settings) as catalogue:
@@ -185,7 +180,7 @@ def update(
             identity_binding=_given(identity_binding, old.identity_binding),
             require_principal=_given(require_principal, old.require_principal),
             debug_mode=_given(debug, old.debug_mode),
-            debug_until_ms=old.debug_until_ms if debug is None else _debug_until_ms(debug),
+            debug_until_ms=old.debug_until_ms if debug is None else end_of(debug, _now_ms()),
         )
         check_integration(integration, settings)
         catalogue.update_integration(name, integration)
@@ -233,25 +228,6 @@ def note_dtls_off(settings: Settings) -> None:
         print_note("hint: the DTLS listener is off; COAP_SECURITY_MODE=MIXED turns it on")
 
 
-def as_json(integration: Integration, settings: Settings) -> dict[str, JsonValue]:
-    """The shape that scripts rely on."""
-    debug = mode_at(integration, _now_ms())
-    return {
-        "name": integration.name,
-        "enabled": integration.enabled,
-        "security_mode": integration.security_mode.value,
-        "routing_key": integration.routing_key,
-        "path_prefix": integration.path_prefix,
-        "converter": integration.converter,
-        "metadata": dict(integration.metadata),
-        "identity_binding": integration.identity_binding,
-        "require_principal": integration.require_principal,
-        "debug": debug.value,
-        "debug_until_ts": integration.debug_until_ms if debug is DebugMode.ALL else None,
-        "endpoints": endpoint_urls(integration, settings),
-    }
-
-
 def _print_changed(integration: Integration, settings: Settings, format: Format, verb: str) -> None:
     if format is Format.JSON:
         print_json(as_json(integration, settings))
@@ -262,11 +238,9 @@ def _print_changed(integration: Integration, settings: Settings, format: Format,
     for url in urls:
         print_line(f"  {url}")
     print_line("Try it:")
-    device = SAMPLE_DEVICE if integration.identity_binding == NONE else UNKNOWN_DEVICE
-    for url in urls:
-        if is_dtls(url) or not needs_identity(integration):
-            for command in try_it(url, device=device):
-                print_line(f"  {command}")
+    for sample in commands_of(integration, settings, program=program()):
+        if sample.credential != "x509":
+            print_line(f"  {sample.command}")
     if integration.security_mode is not SecurityMode.NO_SECURE:
         print_line(f"A device that has no certificate needs a pre-shared key: {program()} psk add IDENTITY")
 
@@ -275,56 +249,9 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _debug_until_ms(mode: DebugMode) -> int:
-    return _now_ms() + ALL_LASTS_MS if mode is DebugMode.ALL else 0
-
-
 def _debug_text(integration: Integration) -> str:
     mode = mode_at(integration, _now_ms())
     return f"all until {time_text(integration.debug_until_ms)}, then failures" if mode is DebugMode.ALL else mode
-
-
-def is_dtls(url: str) -> bool:
-    """Whether an endpoint's URL is one of the DTLS listener."""
-    return url.startswith(f"{Security.DTLS}:")
-
-
-class SampleKey(NamedTuple):
-    """A pre-shared key in the commands that are shown: the option of `gateway send` that takes it, and its value."""
-
-    option: str = "--psk-key"
-    value: str = "KEY"
-
-    @property
-    def is_text(self) -> bool:
-        """Whether coap-client can be given it, which takes nothing else."""
-        return self.option == "--psk-key"
-
-
-TEXT_KEY = SampleKey()
-
-
-def try_it(
-    url: str, *, device: str = SAMPLE_DEVICE, identity: str = "IDENTITY", key: SampleKey = TEXT_KEY
-) -> list[str]:
-    """Commands that send ThingsBoard's tutorial payload for a device to an endpoint, ready for the shell."""
-    payload = sample_payload(device)
-    if not is_dtls(url):
-        return [
-            f"coap-client-notls -m post -e {payload} {url}",
-            f"{program()} send {url} --text {payload}",
-        ]
-    who, secret = shlex.quote(identity), shlex.quote(key.value)
-    coap_client = f"coap-client-openssl -m post -u {who} -k {secret} -e {payload} {url}"
-    own = f"{program()} send {url} --psk-identity {who} {key.option} {secret} --text {payload}"
-    return [coap_client, own] if key.is_text else [own]
-
-
-def sample_payload(device: str) -> str:
-    """ThingsBoard's tutorial payload with the name of a device, quoted for a shell."""
-    text = f"{device},default,temperature,25.7,humidity,69"
-    quoted = shlex.quote(text)
-    return f"'{text}'" if quoted == text else quoted
 
 
 def _given(new: T | None, old: T) -> T:

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from gateway import __version__
 from gateway.cli import (
+    backup,
     certs,
     check,
     converter,
@@ -21,10 +22,13 @@ from gateway.cli import (
     quarantine,
     send,
     serve,
+    session,
     settings,
     spool,
     tap,
+    token,
     trust,
+    user,
 )
 from gateway.cli.output import print_error
 from gateway.errors import GatewayError, UsageError
@@ -51,6 +55,11 @@ app.command("tap")(tap.tap)
 app.add_typer(spool.app, name="spool")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("send")(send.send)
+app.add_typer(session.app, name="session")
+app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from gateway.cli.inputs import read_file
-from gateway.cli.integration import SAMPLE_DEVICE, TEXT_KEY, SampleKey, is_dtls, note_dtls_off, open_catalogue, try_it
-from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, print_table, time_text
+from gateway.cli.integration import note_dtls_off, open_catalogue
+from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, print_table, program, time_text
 from gateway.errors import UsageError
 from gateway.integrations.endpoints import endpoint_urls
 from gateway.integrations.identity import NONE
 from gateway.model import Security
+from gateway.presentation.commands import SAMPLE_DEVICE, TEXT_KEY, SampleKey, by_psk, is_dtls
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -46,21 +47,20 @@ def add(
 
     A running gateway takes it at once.
     """
-    from gateway.credentials.psk import KEY_BYTES_STRONG, check_identity, check_key, generate_key, is_weak
+    from gateway.credentials.psk import KEY_BYTES_STRONG, check_identity, check_key
+    from gateway.operations.psk import add_psk
 
     settings = load_settings()
     check_identity(identity)
     given = _given_key(key, key_hex, key_file)
-    secret = generate_key() if given is None else given
-    check_key(secret)
+    if given is not None:
+        check_key(given)  # before a data directory is made
     with open_catalogue(settings) as catalogue:
-        sealer = _sealer(catalogue, settings)
-        verb = "added" if catalogue.credentials.psk(identity) is None else "replaced"
-        catalogue.credentials.add_psk(identity, sealer.seal(identity, secret), replace=replace)
+        added = add_psk(catalogue, settings, identity, given, replace=replace)
         target = _target(catalogue, settings, identity)
-    if is_weak(secret):
-        print_note(f"hint: a key of {len(secret)} bytes is weak; from {KEY_BYTES_STRONG} on it is not")
-    generated = secret if given is None else None
+    if given is not None and added.weak:
+        print_note(f"hint: a key of {len(given)} bytes is weak; from {KEY_BYTES_STRONG} on it is not")
+    generated, verb = added.generated, "replaced" if added.replaced else "added"
     if format is Format.JSON:
         keys = {} if generated is None else {"key": generated.decode(), "key_hex": generated.hex()}
         print_json({"identity": identity} | keys)
@@ -80,6 +80,7 @@ def import_(
     The last colon separates; empty lines and those that begin with # are skipped. Keys that are there already stay.
     """
     from gateway.credentials.psk import KEY_BYTES_STRONG, is_weak, parse_psk_lines
+    from gateway.operations.psk import sealer_for
 
     settings = load_settings()
     content = read_file(file, limit_bytes=IMPORT_BYTES_MAX)
@@ -92,7 +93,7 @@ def import_(
     except UsageError as error:
         raise UsageError(f"file {str(file)!r}, {error.message}", hint=error.hint) from None
     with open_catalogue(settings) as catalogue:
-        sealer = _sealer(catalogue, settings)
+        sealer = sealer_for(catalogue, settings)
         # Not even replaced, for that would end their sessions.
         new = [psk for psk in psks if not _is_kept(*psk, catalogue, sealer)]
         sealed = ((identity, sealer.seal(identity, key)) for identity, key in new)
@@ -153,15 +154,6 @@ def _given_key(text: str | None, hex_text: str | None, file: Path | None) -> byt
         ) from None
 
 
-def _sealer(catalogue: "Catalogue", settings: Settings) -> "PskSealer":
-    from gateway.credentials.keyfile import KeyFile
-    from gateway.credentials.psk import PskSealer
-
-    # A new key file beside keys that need another one would only hide that theirs is missing.
-    open_file = KeyFile.load if catalogue.credentials.has_psks() else KeyFile.open
-    return PskSealer(open_file(settings.key_file))
-
-
 def _is_kept(identity: str, key: bytes, catalogue: "Catalogue", sealer: "PskSealer") -> bool:
     """Whether an identity has this very key already."""
     sealed = catalogue.credentials.psk(identity)
@@ -214,5 +206,5 @@ def _print_use(identity: str, generated: bytes | None, key: SampleKey, target: _
         print_line(f"  as text  {generated.decode()}")
         print_line(f"  in hex   {generated.hex()}")
     print_line("Try it:")
-    for command in try_it(target.url, device=target.device, identity=identity, key=key):
+    for command in by_psk(target.url, program=program(), device=target.device, identity=identity, key=key):
         print_line(f"  {command}")

@@ -1,9 +1,8 @@
 """`gateway quarantine`: uplinks that a converter failed on, and reports that a sink's receiver refused."""
 
 import contextlib
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,20 +18,13 @@ from gateway.cli.output import (
     print_table,
     time_text,
 )
-from gateway.cli.payload_view import PayloadView, view_payload
-from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UsageError
-from gateway.model import Converter, DeviceReport, Integration, JsonValue, StoredReport
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.model import JsonValue, StoredReport
+from gateway.presentation.quarantine import as_json, outcome_as_json, view_of
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from gateway.converters import Decoder
     from gateway.storage.quarantine import QuarantinedUplink, QuarantineView
-
-PORTION_UPLINKS: Final = 200
-"""Most uplinks that are replayed or deleted in one transaction."""
-
-PORTION_BYTES: Final = 1 << 20
-"""Most bytes of such uplinks."""
 
 LOCK_PATIENCE_S: Final = 5.0
 """How long a gateway may take that is just starting or stopping."""
@@ -71,7 +63,7 @@ def list_(
                 one.uplink.integration,
                 _principal(one),
                 one.sink or "",
-                _view_of(one).text,
+                view_of(one).text,
                 one.uplink.error,
             )
             for one in uplinks
@@ -99,7 +91,7 @@ def show(id: Annotated[int, typer.Argument(help="The uplink's id")], format: For
         }
     )
     print_line()
-    shown = _view_of(one)
+    shown = view_of(one)
     print_line(f"In ({shown.format}):" if one.sink is None else "Report:")
     for line in shown.text.splitlines():
         print_line(f"  {line}")
@@ -120,19 +112,20 @@ def replay(
 
     A report that a sink's receiver refused is sent to that sink again.
     """
-    settings = load_settings()
-    from gateway.cli.wanted_sinks import wanted_sinks
+    from gateway.operations.quarantine import TodaysConverters, reports_of, selected
+    from gateway.operations.sinks import wanted_sinks
 
+    settings = load_settings()
     replayed: list[dict[str, JsonValue]] = []
     with open_catalogue(settings) as catalogue:
-        converters = _Converters(settings, *catalogue.snapshot())
+        converters = TodaysConverters(settings, *catalogue.snapshot())
     sinks = {wanted.name for wanted in wanted_sinks(settings)}
     with _view(settings) as view:
-        for portion in _selected(view, ids, integration, all=all):
-            outcomes = {one.id: _reports_of(one, converters, sinks) for one in portion}
+        for portion in selected(view, ids, integration, all=all):
+            outcomes = {one.id: reports_of(one, converters, sinks) for one in portion}
             done = {id: reports for id, reports in outcomes.items() if not isinstance(reports, GatewayError)}
             released = list(done) if dry_run or not done else release(settings, done, converters.update_only)
-            replayed.extend(_outcome_json(one, outcomes[one.id], one.id in released) for one in portion)
+            replayed.extend(outcome_as_json(one, outcomes[one.id], one.id in released) for one in portion)
     failed = [outcome for outcome in replayed if outcome["error"] is not None]
     if format is Format.JSON:
         print_json(replayed)
@@ -149,10 +142,12 @@ def replay(
 @app.command()
 def delete(ids: Ids = None, integration: IntegrationOption = None, all: AllOption = False) -> None:
     """Delete uplinks from the quarantine for good."""
+    from gateway.operations.quarantine import selected
+
     settings = load_settings()
     deleted = 0
     with _view(settings) as view:
-        for portion in _selected(view, ids, integration, all=all):
+        for portion in selected(view, ids, integration, all=all):
             deleted += len(release(settings, {one.id: [] for one in portion}, {}))
     print_line(f"Deleted: {deleted}.")
 
@@ -190,84 +185,6 @@ def release(
             return store.release(converted)
 
 
-def _reports_of(
-    one: "QuarantinedUplink", converters: "_Converters", sinks: Set[str]
-) -> list[StoredReport] | GatewayError:
-    """What becomes of an uplink today; of a report that a receiver refused, the report itself. `sinks` are on."""
-    if one.sink is None:
-        return converters.convert(one)
-    if one.sink not in sinks:
-        return NotFoundError(f"the sink {one.sink}, which it is for, is not on")
-    return [one.report]
-
-
-class _Converters:
-    """Today's converters, each compiled when it is first needed."""
-
-    def __init__(
-        self, settings: Settings, integrations: Sequence[Integration], converters: Sequence[Converter]
-    ) -> None:
-        self._settings = settings
-        self._integrations = {integration.name: integration for integration in integrations}
-        self._converters = {converter.name: converter for converter in converters}
-        self._decoders: dict[str, Decoder | GatewayError] = {}
-        keys = {converter.name: frozenset(converter.update_only_keys) for converter in converters}
-        self.update_only = {one.name: keys[one.converter] for one in integrations if keys[one.converter]}
-
-    def convert(self, one: "QuarantinedUplink") -> list[StoredReport] | GatewayError:
-        """The reports that an uplink makes today, or why it makes none."""
-        from gateway.integrations.identity import writable_by
-        from gateway.pipeline import held_to
-
-        uplink = one.uplink
-        integration = self._integrations.get(uplink.integration)
-        try:
-            if integration is None:
-                raise NotFoundError(f"there is no integration named {uplink.integration} any more")
-            decode = self._decoder(integration.converter).bind(uplink.metadata)
-            writable = writable_by(integration, uplink.principal)
-            if writable is not None:
-                assert uplink.principal is not None
-                decode = held_to(decode, writable, uplink.principal)
-            reports = decode(uplink.payload, uplink.received_ms)
-        except GatewayError as error:
-            return error
-        principal = uplink.principal.name if uplink.principal else None
-        return [StoredReport(uplink.integration, uplink.received_ms, principal, *report) for report in reports]
-
-    def _decoder(self, name: str) -> "Decoder":
-        if name not in self._decoders:
-            from gateway.cli.converter_source import compile_for
-
-            try:
-                self._decoders[name] = compile_for(self._converters[name], self._settings)
-            except GatewayError as error:
-                self._decoders[name] = error
-        decoder = self._decoders[name]
-        if isinstance(decoder, GatewayError):
-            raise decoder
-        return decoder
-
-
-def _selected(
-    view: "QuarantineView", ids: list[int] | None, integration: str | None, *, all: bool
-) -> Iterator[list["QuarantinedUplink"]]:
-    """What was chosen, in portions. What comes into the quarantine meanwhile is not part of it."""
-    if [bool(ids), integration is not None, all].count(True) != 1:
-        raise UsageError("say which uplinks: give ids, or --integration NAME, or --all")
-    if ids:
-        chosen = [view.uplink(id) for id in dict.fromkeys(ids)]
-        for start in range(0, len(chosen), PORTION_UPLINKS):
-            yield chosen[start : start + PORTION_UPLINKS]
-        return
-    last, after = view.last_id(), 0
-    while portion := view.uplinks(integration=integration, after=after, limit=PORTION_UPLINKS, bytes=PORTION_BYTES):
-        yield [one for one in portion if one.id <= last]
-        after = portion[-1].id
-        if after >= last:
-            return
-
-
 def _view(settings: Settings) -> "QuarantineView":
     from gateway.storage.quarantine import QuarantineView
 
@@ -278,52 +195,6 @@ def _principal(one: "QuarantinedUplink") -> str:
     if one.sink is not None:
         return one.report.principal or ""
     return one.uplink.principal.name if one.uplink.principal else ""
-
-
-def _view_of(one: "QuarantinedUplink") -> PayloadView:
-    """What came in; of a report that was refused, the report as converters return it."""
-    if one.sink is None:
-        return view_payload(one.uplink.payload, one.uplink.metadata.get("Option:content-format", ""))
-    return PayloadView("json", json.dumps(_report_json(one.report), ensure_ascii=False))
-
-
-def _report_json(report: StoredReport) -> JsonValue:
-    from gateway.converters.trial import reports_as_json
-
-    return reports_as_json([DeviceReport(*report[3:])], received_ms=-1)[0]
-
-
-def as_json(one: "QuarantinedUplink") -> dict[str, JsonValue]:
-    """The shape that scripts rely on."""
-    uplink = one.uplink
-    shown = _view_of(one)
-    return {
-        "id": one.id,
-        "received_ts": uplink.received_ms,
-        "integration": uplink.integration,
-        "principal": _principal(one) or None,
-        "principal_type": uplink.principal.kind if uplink.principal else None,
-        "payload_format": shown.format,
-        "payload": shown.text,
-        "payload_hex": uplink.payload.hex(),
-        "metadata": dict(uplink.metadata),
-        "error": uplink.error,
-        "sink": one.sink,
-    }
-
-
-def _outcome_json(
-    one: "QuarantinedUplink", outcome: list[StoredReport] | GatewayError, was_there: bool
-) -> dict[str, JsonValue]:
-    failed = isinstance(outcome, GatewayError)
-    return {
-        "id": one.id,
-        "integration": one.uplink.integration,
-        "sink": one.sink,
-        "names": [] if isinstance(outcome, GatewayError) else [report.name for report in outcome],
-        "error": outcome.message if isinstance(outcome, GatewayError) else None,
-        "was_there": failed or was_there,
-    }
 
 
 def _outcome_text(outcome: Mapping[str, JsonValue], *, dry_run: bool) -> str:

@@ -7,12 +7,12 @@ from typing import Final, TypeAlias
 
 from gateway.cli.spool_backlog import Backlog
 from gateway.cli.spool_watch import Drained, watch
-from gateway.cli.wanted_sinks import wanted_sinks
 from gateway.command_socket import ask
 from gateway.delivery import DEVICE_VIEW, Delivery
 from gateway.errors import ConfigurationError, UnavailableError
 from gateway.metrics import Metrics
 from gateway.model import JsonValue
+from gateway.operations.sinks import wanted_sinks
 from gateway.settings import Settings
 from gateway.supervisor import exclusive
 
@@ -61,7 +61,7 @@ def _told(settings: Settings) -> Sequence[Mapping[str, JsonValue]] | None:
 
 def _deliver(settings: Settings, backlog: Backlog, *, deadline_s: float) -> Drained:
     """Run the delivery until the backlog is delivered. Spools are trimmed by their workers, at the next start."""
-    delivery = Delivery(settings, on_delivered=lambda worker, batch: None, metrics=Metrics())
+    delivery = Delivery(settings, on_delivered=lambda worker, batch: None, new_metrics=Metrics)
     delivery.start()
     patience_s = 0.0
     try:

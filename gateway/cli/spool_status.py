@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 from gateway.cli.spool_backlog import positions_of
-from gateway.cli.wanted_sinks import wanted_sinks
 from gateway.delivery import DEVICE_VIEW
 from gateway.model import JsonValue
+from gateway.operations.sinks import wanted_sinks
 from gateway.settings import Settings
 from gateway.sinks.sink import Trouble
 from gateway.sinks.status import STOPPED, LastError, SinkStatus, waiting_for

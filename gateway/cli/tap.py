@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.events import as_json, note_what_is_missing, result, shown_in, took
+from gateway.cli.events import note_what_is_missing, result, took
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import Format, FormatOption, print_line, print_note, time_text
+from gateway.presentation.event import as_json, is_wanted, shown_in
 from gateway.settings import load_settings
 
 if TYPE_CHECKING:
@@ -48,18 +49,11 @@ def tap(
             found = view.after(last, limit=PORTION)
             for event in found:
                 last = event.id
-                if _is_wanted(event, integration, device, errors=errors) and (limit is None or shown < limit):
+                if is_wanted(event, integration, device, errors=errors) and (limit is None or shown < limit):
                     _print(event, format)
                     shown += 1
             if not found:
                 time.sleep(POLL_S)
-
-
-def _is_wanted(event: "Event", integration: str | None, device: str | None, *, errors: bool) -> bool:
-    if integration not in (None, event.integration) or (errors and event.error is None):
-        return False
-    host = event.peer.rpartition(":")[0]
-    return device is None or device in (*event.names, event.principal, event.peer, host, host.strip("[]"))
 
 
 def _print(event: "Event", format: Format) -> None:

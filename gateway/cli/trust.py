@@ -1,19 +1,22 @@
 """`gateway trust`: which clients' certificates and public keys are trusted."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from gateway.cli.inputs import read_file
 from gateway.cli.integration import note_dtls_off, open_catalogue
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, print_table, time_text
 from gateway.integrations.endpoints import check_name
 from gateway.model import JsonValue
+from gateway.presentation.trust import as_json
 from gateway.settings import load_settings
 
 if TYPE_CHECKING:
-    from gateway.storage.credential_store import Trusted
+    from gateway.storage.credential_store import Trusted, TrustedKind
 
 app = typer.Typer(help="Which clients' certificates and public keys are trusted.", no_args_is_help=True)
 
@@ -23,6 +26,9 @@ class TrustAs(StrEnum):
 
     CA = "ca"
     DEVICE = "device"
+
+
+_KINDS: Final[Mapping[TrustAs, Literal["ca", "device"]]] = {TrustAs.CA: "ca", TrustAs.DEVICE: "device"}
 
 
 @app.command()
@@ -46,25 +52,22 @@ def add(
 
     A running gateway follows within a second. What is trusted already stays as it is.
     """
-    from gateway.cli.trusted_files import named_apart, read_trusted
+    from gateway.credentials.files import MAX_FILE_BYTES
+    from gateway.operations.trust import add_trusted, read_trusted
 
     settings = load_settings()
     if name is not None:
         check_name("certificate", name)
-    found = read_trusted(file, None if trust_as is None else trust_as.value, name)
+    kind: TrustedKind | None = None if trust_as is None else _KINDS[trust_as]
+    content = read_file(file, limit_bytes=MAX_FILE_BYTES)
+    found = read_trusted(content, f"file {str(file)!r}", kind=kind, name=name, key_name=file.stem)
     with open_catalogue(settings) as catalogue:
-        known = {one.fingerprint: one for one in catalogue.credentials.trusted()}
-        # One that is known as something else is not left out, so that it is refused.
-        new = [one for one in found if not _is_known(one, known, trust_as, name)]
-        if name is None:
-            new = named_apart(new, {one.name for one in known.values()})
-        catalogue.credentials.add_trusted(*new)
-    now = known | {one.fingerprint: one for one in new}
+        additions = add_trusted(catalogue, found, kind=kind, name=name)
     if format is Format.JSON:
-        print_json([as_json(now[one.fingerprint]) for one in found])
+        print_json([as_json(one.trusted) for one in additions])
     else:
-        for one in found:
-            _print_added(now[one.fingerprint], already=one.fingerprint in known)
+        for one in additions:
+            _print_added(one.trusted, already=one.already)
     note_dtls_off(settings)
     if settings.coap_dtls_client_auth == "NONE":
         print_note("hint: no client is asked for a certificate; set COAP_DTLS_CLIENT_AUTH to WANTED or NEEDED")
@@ -94,29 +97,6 @@ def remove(
     with open_catalogue(load_settings()) as catalogue:
         trusted = catalogue.credentials.remove_trusted(name)
     print_line(f"{_title(trusted)} is no longer trusted.")
-
-
-def as_json(trusted: "Trusted") -> dict[str, JsonValue]:
-    """The shape that scripts rely on. A public key has no subject, no issuer and no end of its validity."""
-    from gateway.cli.trusted_files import certificate_facts, has_expired
-
-    facts = None if trusted.kind == "key" else certificate_facts(trusted.der)
-    return {
-        "name": trusted.name,
-        "kind": trusted.kind,
-        "fingerprint": trusted.fingerprint,
-        "subject": facts.subject.rfc4514_string() if facts else None,
-        "issuer": facts.issuer.rfc4514_string() if facts else None,
-        "expires_ts": int(facts.not_after_s) * 1000 if facts else None,
-        "expired": bool(facts and has_expired(facts)),
-        "added_ts": trusted.added_ms,
-    }
-
-
-def _is_known(one: "Trusted", known: dict[str, "Trusted"], trust_as: TrustAs | None, name: str | None) -> bool:
-    """Whether it is trusted already, as what and under the name that were asked for."""
-    there = known.get(one.fingerprint)
-    return there is not None and trust_as in (None, there.kind) and name in (None, there.name)
 
 
 def _print_added(trusted: "Trusted", *, already: bool) -> None:

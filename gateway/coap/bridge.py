@@ -328,11 +328,12 @@ class Bridge:
             if body is None:
                 return aiocoap.Message(code=aiocoap.CONTINUE, block1=block1)
             ticket = _FutureTicket(self._endpoint, message.remote.route)
+            self._endpoint.arrived(time.monotonic())
             outcome = handler(body, time.time_ns() // 1_000_000, ticket)
             if outcome is None:
                 outcome = await ticket.outcome
         except GatewayError as error:
-            outcome = error.outcome
+            outcome = self._endpoint.refuse(error, message.remote.route)
         response = _response(outcome)
         response.opt.block1 = block1
         if response.code is aiocoap.REQUEST_ENTITY_TOO_LARGE:

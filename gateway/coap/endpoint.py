@@ -7,6 +7,7 @@ message, to the bridge (aiocoap). Both lanes share one memory of exchanges and e
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from gateway.coap.codec import (
@@ -24,10 +25,12 @@ from gateway.coap.codec import (
     unacceptable_option,
 )
 from gateway.coap.exchanges import UNANSWERED, ExchangeKey, Exchanges
-from gateway.coap.requests import is_unwanted, request_of, unwanted_responses
+from gateway.coap.express import ACKNOWLEDGED, CREATED, CREATED_CODE, CREATED_NON, EXPRESS_HEADS, IS_ACK
+from gateway.coap.requests import Arrived, is_unwanted, request_of, unwanted_responses
 from gateway.errors import GatewayError
 from gateway.metrics import DATAGRAMS_DROPPED_TOTAL, DUPLICATES_TOTAL, Metrics
 from gateway.model import Code, Outcome, Principal, Request, Security
+from gateway.refusal_log import RefusalLog
 
 Route: TypeAlias = bytes
 """Who sent a datagram, and to which of our addresses; opaque here."""
@@ -86,21 +89,6 @@ class SlowLane(Protocol):
 
 _log = logging.getLogger(__name__)
 
-_ACKNOWLEDGED = bytes((0x60, Code.EMPTY))
-_CREATED_CODE = Code.CREATED  # looking it up in its enumeration takes as long as all else about a response
-_CREATED = tuple(bytes((0x60 | length, Code.CREATED)) for length in range(9))
-_CREATED_NON = tuple(bytes((0x50 | length, Code.CREATED)) for length in range(9))
-_IS_ACK = 0x20
-"""Set in the first byte of an ACK, and not in that of a NON."""
-
-# First two bytes of a message on the express lane → where its options begin, and whether it is confirmable.
-_EXPRESS_HEADS = {
-    bytes((0x40 | type_ << 4 | token_length, method)): (4 + token_length, type_ is Type.CON)
-    for type_ in (Type.CON, Type.NON)
-    for token_length in range(9)
-    for method in (Code.POST, Code.PUT)
-}
-
 
 class Exchange:
     """A request of this endpoint that waits for its outcome.
@@ -120,9 +108,9 @@ class Exchange:
 
     def acknowledge(self) -> None:
         """Send the empty ACK that announces a separate response, once."""
-        if self._created[0] & _IS_ACK and not self._state:
+        if self._created[0] & IS_ACK and not self._state:
             self._state = 1
-            self._endpoint._answer(self._route, self._key, _ACKNOWLEDGED + self._created[2:4])
+            self._endpoint._answer(self._route, self._key, ACKNOWLEDGED + self._created[2:4])
 
     def complete(self, outcome: Outcome) -> None:
         """Respond, within the ACK or, where that has gone out already, separately."""
@@ -132,7 +120,7 @@ class Exchange:
         self._state = state | 2
         if state:
             self._endpoint._separately(self._route, self._created[2:4], self._created[4:], outcome, self._no_response)
-        elif outcome.code is _CREATED_CODE and not self._no_response:
+        elif outcome.code is CREATED_CODE and not self._no_response:
             self._endpoint._release(self._route, self._key, self._created)
         else:
             self._endpoint._respond(self._route, self._key, self._created, outcome, self._no_response)
@@ -156,8 +144,10 @@ class Endpoint:
         on_output: Callable[[], None],
         principal_of: PrincipalOf | None = None,
         peer_of: PeerOf = lambda route: "",
+        arrived: Arrived = lambda security, now_s: None,
     ) -> None:
-        """`on_output` is called when there is something to send that no `receive` call is about to return.
+        """`on_output` is called when there is something to send that no `receive` call is about to return, `arrived`
+        before what has arrived is handled.
 
         With `principal_of`, a route is a session, and what a request resolves to depends on whose it is.
         """
@@ -169,6 +159,9 @@ class Endpoint:
         self._on_output = on_output
         self._principal_of = principal_of
         self.peer_of = peer_of
+        self.arrived = partial(arrived, security)
+        """To be told when what is handled next has arrived (s, monotonic clock)."""
+        self.refusals = RefusalLog()
         self._slow_lane: SlowLane | None = None
         self._handlers: dict[bytes, tuple[Handler, int]] = {}
         self._pending: set[ExchangeKey] = set()
@@ -200,6 +193,7 @@ class Endpoint:
 
         `received_ms` is the wall clock (ms since 1970), `now_s` a monotonic one.
         """
+        self.arrived(now_s)
         exchanges = self._exchanges
         exchanges.advance(now_s)
         younger, older = exchanges.younger, exchanges.older
@@ -210,7 +204,7 @@ class Endpoint:
         self._receiving = True
         for data, route in datagrams:
             try:
-                head = _EXPRESS_HEADS.get(data[:2])
+                head = EXPRESS_HEADS.get(data[:2])
                 if head is None:
                     self._examine(data, route, received_ms)
                     continue
@@ -228,9 +222,9 @@ class Endpoint:
                     continue
                 handler, no_response = entry
                 if confirmable:
-                    created = _CREATED[options_start - 4] + data[2:options_start]
+                    created = CREATED[options_start - 4] + data[2:options_start]
                 else:
-                    created = _CREATED_NON[options_start - 4] + exchanges.own_mid(data[2:4]) + data[4:options_start]
+                    created = CREATED_NON[options_start - 4] + exchanges.own_mid(data[2:4]) + data[4:options_start]
                 exchange = Exchange(self, route, key, created, no_response)
                 try:
                     outcome = handler(data[marker + 1 :], received_ms, exchange)
@@ -242,7 +236,7 @@ class Endpoint:
                 if outcome is None:
                     if confirmable:
                         pending.add(key)
-                elif outcome.code is _CREATED_CODE and not no_response:
+                elif outcome.code is CREATED_CODE and not no_response:
                     outbox.append((created, route))
                 else:
                     exchange.complete(outcome)
@@ -288,9 +282,9 @@ class Endpoint:
         self._exchanges.answer(key, UNANSWERED)
         token_length = len(message.token)
         if confirmable:
-            created = _CREATED[token_length] + data[2 : 4 + token_length]
+            created = CREATED[token_length] + data[2 : 4 + token_length]
         else:
-            created = _CREATED_NON[token_length] + self._exchanges.own_mid(data[2:4]) + message.token
+            created = CREATED_NON[token_length] + self._exchanges.own_mid(data[2:4]) + message.token
         exchange = Exchange(self, route, key, created, unwanted_responses(message.options))
         if bad_option is not None:
             exchange.complete(Outcome(Code.BAD_OPTION, f"option {bad_option} is not supported"))
@@ -298,7 +292,7 @@ class Endpoint:
         try:
             outcome = self._dispatch(message, data, route, received_ms, exchange)
         except GatewayError as error:
-            outcome = error.outcome
+            outcome = self.refuse(error, route)
         except Exception:  # noqa: BLE001  likewise
             outcome = _bug()
         if outcome is not None:
@@ -330,6 +324,13 @@ class Endpoint:
             self._handlers[key] = handler, unwanted_responses(message.options)
         return handler(message.payload, received_ms, exchange)
 
+    def refuse(self, error: GatewayError, route: Route) -> Outcome:
+        """The outcome of a request that did not come as far as its integration, which the log hears of."""
+        if self.refusals.admits():
+            principal = self._principal_of(route) if self._principal_of is not None else None
+            self.refusals.refused(error.outcome, peer=self.peer_of(route), principal=principal)
+        return error.outcome
+
     def _repeat(self, key: ExchangeKey, route: Route) -> bool:
         """Whether a message is a duplicate. It is answered as its original was, or not at all where that has not been
         answered (yet), or was non-confirmable.
@@ -355,7 +356,7 @@ class Endpoint:
         pending = self._pending
         if key in pending:
             pending.remove(key)
-        elif created[0] & _IS_ACK:
+        elif created[0] & IS_ACK:
             self._exchanges.answer(key, created)
         if not self._outbox and not self._receiving:
             self._on_output()
@@ -365,9 +366,9 @@ class Endpoint:
         """Send another response than the bare 2.01, with that one's message ID and token."""
         suppressed = is_unwanted(outcome, no_response)
         mid, token = int.from_bytes(created[2:4], "big"), created[4:]
-        if created[0] & _IS_ACK and suppressed:
-            self._answer(route, key, _ACKNOWLEDGED + created[2:4])
-        elif created[0] & _IS_ACK:
+        if created[0] & IS_ACK and suppressed:
+            self._answer(route, key, ACKNOWLEDGED + created[2:4])
+        elif created[0] & IS_ACK:
             self._answer(route, key, self._encode(Type.ACK, mid, token, outcome))
         elif not suppressed:
             # A duplicate of a non-confirmable request is ignored (RFC 7252 §4.5): nothing to remember.

@@ -1,10 +1,14 @@
 """What a message's options ask for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from gateway.coap.codec import Option, OptionNumber, decode_uint, is_well_formed
 from gateway.errors import BadRequestError
 from gateway.model import Outcome, Principal, Request, Security
+
+Arrived: TypeAlias = Callable[[Security, float], object]
+"""Hears that what is handled next arrived then, on the monotonic clock (s), and over what."""
 
 _TEXT_OPTIONS = (
     OptionNumber.URI_PATH,

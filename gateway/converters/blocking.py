@@ -14,6 +14,7 @@ from typing import Final
 from gateway.converters.decoder import BoundDecoder, Decoder, LimitError, ResultReader
 from gateway.converters.results import reports_of
 from gateway.errors import UnavailableError
+from gateway.logs import about
 from gateway.metrics import CONVERTER_BLOCKS_TOTAL, CONVERTER_OVER_BUDGET_TOTAL, Metrics
 from gateway.model import Converter, DeviceReport, Language
 
@@ -76,7 +77,7 @@ class BlockingDecoder:
             )
         self._blocked_until_s = 0.0
         self._metrics.count(CONVERTER_BLOCKS_TOTAL, self._name, "unblocked")
-        _log.info("converter %s is no longer blocked", self._name)
+        _log.info("converter %s is no longer blocked", self._name, extra=about(converter=self._name))
 
     def _failed(self, error: LimitError) -> None:
         self._failures += 1
@@ -86,11 +87,11 @@ class BlockingDecoder:
         self._blocked_until_s = self._clock_s() + BLOCKED_S
         self._metrics.count(CONVERTER_BLOCKS_TOTAL, self._name, "blocked")
         _log.warning(
-            "converter %s is blocked for %g s: it ran into its limits %d times in a row, the last time: %s",
+            "converter %s is blocked for %g s: it ran into its limits %d times in a row",
             self._name,
             BLOCKED_S,
             MAX_FAILURES,
-            error.message,
+            extra=about(converter=self._name, error=error.message),
         )
 
 
@@ -123,6 +124,7 @@ class SlowCalls:
             taken_s * 1000,
             self._budget_s * 1000,
             f" ({self._left_out} more such calls since the last line)" if self._left_out else "",
+            extra=about(converter=self._name),
         )
         self._next_line_s, self._left_out = now_s + LOG_INTERVAL_S, 0
 

@@ -60,7 +60,7 @@ def check_payload(payload: bytes) -> None:
 
 def check_json(value: JsonValue, where: str) -> None:
     """Raises UsageError for JSON that can't be kept: nested too deeply, or with texts that are no Unicode."""
-    if _is_deeper(value, DEPTH_MAX):
+    if is_deeper(value, DEPTH_MAX):
         raise UsageError(f"{where} is nested more than {DEPTH_MAX} deep")
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -90,9 +90,9 @@ def _read_case(source: JsonValue, path: str) -> ConverterCase:
     return ConverterCase(name, content, metadata, source.get("expected"))
 
 
-def _is_deeper(value: JsonValue, levels: int) -> bool:
+def is_deeper(value: JsonValue, levels: int) -> bool:
     """Whether more objects and arrays than that stand in each other."""
     if not isinstance(value, dict | list):
         return False
     parts = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
+    return levels == 0 or any(is_deeper(part, levels - 1) for part in parts)

@@ -1,10 +1,17 @@
 """What a new certificate may be asked for. Apart from issuing: the command line starts without `cryptography`."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 DAYS_MAX: Final = 36_500
 """Longest validity, in days."""
+
+LEAF_DAYS: Final = 825
+"""Validity of a server's or a client's certificate, in days: two years and three months, as browsers' rules had it."""
+
+FOLDER: Final = Path("certs")
+"""Where an authority and what it issues are kept, unless another folder is named."""
 
 
 class KeyType(StrEnum):

@@ -85,6 +85,17 @@ class Issued:
         return self.chain[0]
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """A device's certificate that is kept nowhere here: whoever gets this has the only copy of its key."""
+
+    chain: tuple[x509.Certificate, ...]
+    """Its own certificate, and the CAs between it and the root."""
+    key: PrivateKey = field(repr=False)
+    authority: x509.Certificate
+    """What devices check the server's certificate with."""
+
+
 class CertificateFolder:
     """Use it under `writing.locked_folder`. Files that are not as they must be raise ConfigurationError."""
 
@@ -151,6 +162,17 @@ class CertificateFolder:
         for wanted in alternatives:
             issuing.alternative_name(wanted)
         return self._leaf(f"client-{name}", name, alternatives, (), options, issue)
+
+    def hand_out(self, name: str, alternatives: Sequence[str], *, days: int, key_type: KeyType) -> HandedOut:
+        """A device's certificate, with its name as the CN, of which nothing is written to the folder.
+
+        Raises UsageError for a name that can't be a CN, and for an alternative name that is none; NotFoundError where
+        there is no authority.
+        """
+        authority = self._authority_that_issues()
+        key = issuing.new_key(key_type)
+        issued = issuing.issue_client(name, alternatives, key.public_key(), authority, days=days, now_s=self._now_s)
+        return HandedOut((issued, *authority.intermediates), key, authority.certificate)
 
     def revoke(self, certificate: x509.Certificate, days: int) -> bool:
         """Put a certificate on the authority's revocation list; False where it is on it already.

@@ -30,7 +30,7 @@ from gateway.credentials.issuing import alternative_names
 from gateway.credentials.jks_files import read_jks
 from gateway.credentials.keystores import Kind, kind_of, refuse_jceks
 from gateway.credentials.pem import PEM_MARK, read_certificates, read_crls
-from gateway.dtls.trust_certificates import UNREADABLE, facts_of
+from gateway.dtls.trust_certificates import UNREADABLE, CertificateFacts, facts_of
 from gateway.errors import ConfigurationError
 from gateway.model import JsonValue
 
@@ -122,6 +122,12 @@ def extension_texts(certificate: x509.Certificate) -> dict[str, JsonValue]:
         "extended_key_usage": sorted(map(_purpose, facts.purposes or ())),
         "critical_and_not_understood": list(facts.not_understood),
     }
+
+
+def certificate_facts(der: bytes) -> CertificateFacts:
+    """What a certificate says; raises one of `UNREADABLE` where it can't be read."""
+    with unwarned():
+        return facts_of(x509.load_der_x509_certificate(der))
 
 
 def public_key_of(content: Content) -> PublicKeyTypes | None:

@@ -157,6 +157,7 @@ def check_common_name(name: str) -> None:
         raise UsageError(
             f"name {name!r} can't be in a certificate",
             hint=f"a name is 1 to {COMMON_NAME_CHARACTERS_MAX} printable characters, with no space at either end",
+            field="name",
         )
 
 

@@ -93,6 +93,7 @@ def check_identity(identity: str) -> None:
             f"PSK identity {identity!r:.400} is not usable",
             hint=f"an identity is 1 to {IDENTITY_BYTES_MAX} bytes of printable UTF-8, without backslashes, "
             "with no space at either end",
+            field="identity",
         )
 
 
@@ -102,6 +103,7 @@ def check_key(key: bytes) -> None:
         raise UsageError(
             f"a pre-shared key of {len(key)} bytes is too {'short' if len(key) < KEY_BYTES_MIN else 'long'}",
             hint=f"{KEY_BYTES_STRONG} to {KEY_BYTES_MAX} bytes are right; from {KEY_BYTES_MIN} on they are taken",
+            field="key",
         )
 
 

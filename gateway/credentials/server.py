@@ -47,6 +47,11 @@ class ServerCredentials:
     files: tuple[Path, ...] = ()
     """Files that are to be watched for changes, be they there or not."""
 
+    @property
+    def first_expiry_s(self) -> float:
+        """When the first certificate of the chain expires, in seconds since 1970."""
+        return min(certificate.not_valid_after_utc.timestamp() for certificate in _chain(self.identity))
+
 
 def load_server_credentials(settings: Settings, *, now_s: float) -> ServerCredentials:
     """Read the server's certificate and key. `now_s`: seconds since 1970.
@@ -106,9 +111,7 @@ def _from_keystore(settings: Settings) -> LoadedIdentity:
 def _validity(loaded: LoadedIdentity, source: str, now_s: float) -> list[str]:
     """What there is to say about the dates of the certificates, the leaf first."""
     found = []
-    with unwarned():
-        chain = [x509.load_der_x509_certificate(der) for der in loaded.identity.chain]
-    for certificate in chain:
+    for certificate in _chain(loaded.identity):
         title = f"{source}: the certificate {certificate.subject.rfc4514_string()!r}"
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         left_s = ends.timestamp() - int(now_s)
@@ -121,6 +124,11 @@ def _validity(loaded: LoadedIdentity, source: str, now_s: float) -> list[str]:
         elif left_s < EXPIRY_WARNING_DAYS * _DAY_S:
             found.append(f"{title} expires in {int(left_s // _DAY_S)} days, on {_date(ends)}: have it renewed")
     return found
+
+
+def _chain(identity: Identity) -> list[x509.Certificate]:
+    with unwarned():
+        return [x509.load_der_x509_certificate(der) for der in identity.chain]
 
 
 def _date(moment: datetime) -> str:

@@ -28,6 +28,7 @@ class Association:
     __slots__ = (
         "address",
         "client_random",
+        "established_s",
         "handle",
         "is_client",
         "last_flight",
@@ -35,6 +36,7 @@ class Association:
         "principal",
         "read",
         "resumed",
+        "session_tag",
         "suite",
         "window",
         "writer",
@@ -53,6 +55,8 @@ class Association:
         writer: RecordWriter,
         last_flight: Flight | None,
         last_seen_s: float,
+        established_s: float | None = None,
+        session_tag: bytes = b"",
         client_random: bytes = b"",
     ) -> None:
         self.handle = next(_handles).to_bytes(8, "big")
@@ -69,6 +73,10 @@ class Association:
         self.last_flight = last_flight
         """To be sent again should the peer repeat its own; forgotten once the peer shows that it has it."""
         self.last_seen_s = last_seen_s
+        self.established_s = last_seen_s if established_s is None else established_s
+        """When its handshake was complete, on the clock of `last_seen_s`."""
+        self.session_tag = session_tag
+        """What names the session that it can be resumed by (`tickets.session_tag`); empty where that is not known."""
         self.client_random = client_random
         """By which a late copy of the hello that it came of is known; empty after a restart."""
 

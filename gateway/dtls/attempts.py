@@ -44,6 +44,7 @@ class Attempt:
             # Of the two sides only the one that had the last word may be asked for it again.
             last_flight=handshake.flight if handshake.is_client == handshake.resumed else None,
             last_seen_s=now_s,
+            session_tag=handshake.session_tag,
             client_random=handshake.client_random,
         )
 

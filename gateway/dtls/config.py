@@ -107,6 +107,9 @@ class Config:
     still_trusted: Callable[[Principal], bool] = field(default=lambda principal: True, repr=False)
     """Asked at each resumption: whether this principal would be let in today."""
 
+    may_resume: Callable[[bytes], bool] = field(default=lambda session_tag: True, repr=False)
+    """Asked at each resumption: whether the session by this tag may go on (`tickets.session_tag`)."""
+
     tickets: TicketKeys | None = field(default=None, repr=False)
     """A server's keys for session tickets; None: it hands out none."""
 

@@ -105,6 +105,13 @@ class Endpoint(Established):
             attempt.handshake.credential_in_doubt = True
         return super().end_where(predicate, reason)
 
+    def give_up_resuming(self, session_tag: bytes) -> None:
+        """End the handshakes under way that resume this session; further ones are for `Config.may_resume` to refuse."""
+        for attempt in [*self._attempts]:
+            if attempt.handshake.resumed and attempt.handshake.session_tag == session_tag:
+                self._attempts.remove(attempt)
+                self._tell_given_up(attempt, "the session was ended while it was resumed")
+
     @property
     def handshakes_under_way(self) -> int:
         """How many are begun and not complete."""

@@ -28,7 +28,7 @@ from gateway.dtls.prf import extended_master_secret, key_block, master_secret, t
 from gateway.dtls.protection import RecordProtection
 from gateway.dtls.record import Record, ReplayWindow
 from gateway.dtls.suites import CipherSuite
-from gateway.dtls.tickets import Session
+from gateway.dtls.tickets import Session, session_tag
 from gateway.model import Principal
 
 EARLY_RECORDS = 8
@@ -121,6 +121,11 @@ class Handshake(ABC):
     @abstractmethod
     def transitions(self) -> Mapping[tuple[State, Event], Callable[..., None]]:
         """The table: handlers take (self, message body or b"", now_s, wall_s)."""
+
+    @property
+    def session_tag(self) -> bytes:
+        """What names the session of this handshake, new or resumed, once there is one."""
+        return session_tag(self._master)
 
     # -- receiving -------------------------------------------------------------------------------
 

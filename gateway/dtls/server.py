@@ -362,7 +362,7 @@ class ServerHandshake(Handshake):
             session = self.config.tickets.open(ticket, wall_s)
         elif self._hello.session_id:
             session = self._sessions.get(self._hello.session_id, wall_s)
-        if session is None:
+        if session is None or not self.config.may_resume(session.tag):
             return None
         if session.extended_master_secret != self.extended:
             # RFC 7627 §5.3: one that had it must never go on without; the other way a full handshake follows.

@@ -62,6 +62,8 @@ def _encode(association: Association, now_s: float) -> bytes:
             association.writer.next_sequence.to_bytes(8, "big"),
             association.writer.most_content.to_bytes(2, "big"),
             int(max(0.0, now_s - association.last_seen_s)).to_bytes(8, "big"),
+            int(max(0.0, now_s - association.established_s)).to_bytes(8, "big"),
+            vector(1, association.session_tag),
         )
     )
 
@@ -77,6 +79,9 @@ def _decode(data: bytes, now_s: float) -> Association:
     window = ReplayWindow.restore(reader.number(8) - 1, reader.number(8))
     next_sequence, most_content = reader.number(8), reader.number(2)
     last_seen_s = now_s - reader.number(8)
+    established_s, session_tag = last_seen_s, b""
+    if reader.remaining:  # states of before there were these end here
+        established_s, session_tag = now_s - reader.number(8), reader.vector(1)
     reader.finish()
     return Association(
         address=address,
@@ -89,4 +94,6 @@ def _decode(data: bytes, now_s: float) -> Association:
         writer=RecordWriter(most_content=most_content, protection=write, next_sequence=next_sequence),
         last_flight=None,
         last_seen_s=last_seen_s,
+        established_s=established_s,
+        session_tag=session_tag,
     )

@@ -23,6 +23,7 @@ TICKET_LIFETIME_S = 86_400
 """How long a ticket holds: one to two periods of its key."""
 
 _NONCE_BYTES = 12
+_TAG_BYTES = 8
 _MOST_KEYS = 2
 _PRINCIPAL_FIELDS = tuple(one.name for one in fields(Principal))
 
@@ -37,6 +38,11 @@ class Session:
     principal: Principal | None
     created_s: int
     """When its full handshake ended, on the wall clock. Resuming does not renew it."""
+
+    @property
+    def tag(self) -> bytes:
+        """What names it."""
+        return session_tag(self.master_secret)
 
     def encode(self) -> bytes:
         return b"".join(
@@ -61,6 +67,11 @@ class Session:
         principal = reader.vector(2)
         reader.finish()
         return cls(suite, master_secret, extended, decode_principal(principal), created_s)
+
+
+def session_tag(master_secret: bytes) -> bytes:
+    """What names a session and all that resume it, and gives nothing of it away."""
+    return hmac.digest(master_secret, b"session tag", "sha256")[:_TAG_BYTES]
 
 
 def encode_principal(principal: Principal | None) -> bytes:

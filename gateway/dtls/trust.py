@@ -102,6 +102,11 @@ class TrustPolicy:
         ends_s = [principal.expires_s or 0] + ([int(anchor.not_after_s)] if anchor else [])
         return self._skip_validity or int(now_s) <= min(ends_s)
 
+    @property
+    def first_expiry_s(self) -> float | None:
+        """When the first certificate of the store expires, in seconds since 1970; None for an empty one."""
+        return min((anchor.not_after_s for anchor in self._anchors_by_fingerprint.values()), default=None)
+
     def findings(self, now_s: float) -> list[str]:
         """What an operator should know about the trust store, such as a revocation list that has expired."""
         found = list(self._findings)

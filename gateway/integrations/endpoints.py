@@ -19,6 +19,9 @@ PREFIX_BYTES_MAX = 255
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
 """The characters that a URI never has to escape (RFC 3986 §2.3), so every client spells the path alike."""
 
+_RESERVED = re.compile(r"/(?:cases|commands|debug|export)(?:/|$)")
+"""What follows a name in the REST API's paths, where slashes in it can't be told from those around it."""
+
 _ALLOWED = "allowed are letters, digits, '-', '.', '_' and '~'"
 
 
@@ -41,7 +44,9 @@ def check_integration(integration: Integration, settings: Settings) -> None:
         _check_path_prefix(integration.path_prefix)
     for key in integration.metadata:
         if not key or not key.isprintable():
-            raise UsageError(f"metadata key {key!r} is empty or not printable", hint="write it as KEY=VALUE")
+            raise UsageError(
+                f"metadata key {key!r} is empty or not printable", hint="write it as KEY=VALUE", field="metadata"
+            )
     check_binding(integration.identity_binding)
     _check_security_mode(integration, settings)
     if needs_identity(integration) and integration.security_mode is SecurityMode.NO_SECURE:
@@ -49,6 +54,7 @@ def check_integration(integration: Integration, settings: Settings) -> None:
         raise UsageError(
             f"integration {integration.name!r} {wish}, and over plain CoAP no device has one",
             hint="choose --security-mode DTLS or MIXED, or --identity-binding none and --no-require-principal",
+            field="security_mode",
         )
 
 
@@ -58,13 +64,22 @@ def check_name(noun: str, name: str) -> None:
         raise UsageError(
             f"{noun} name {name!r} is not usable",
             hint=f"a name is 1 to {NAME_CHARACTERS_MAX} printable characters, with no space at either end",
+            field="name",
+        )
+    if _RESERVED.search(name):
+        raise UsageError(
+            f"{noun} name {name!r} is not usable: in the REST API's paths it would mean something else",
+            hint="a name has no /cases, /commands, /debug or /export in it",
+            field="name",
         )
 
 
 def _check_routing_key(routing_key: str) -> None:
     problem = _segment_problem(routing_key)
     if problem:
-        raise UsageError(f"routing key {routing_key!r} {problem}", hint=f"{_ALLOWED}; a UUID is usual")
+        raise UsageError(
+            f"routing key {routing_key!r} {problem}", hint=f"{_ALLOWED}; a UUID is usual", field="routing_key"
+        )
 
 
 def _check_path_prefix(prefix: str) -> None:
@@ -75,14 +90,20 @@ def _check_path_prefix(prefix: str) -> None:
             raise UsageError(
                 f"path prefix {prefix!r}: segment {segment!r} {problem}",
                 hint=f"write it like api/v2, with no slash at either end; {_ALLOWED}",
+                field="path_prefix",
             )
     if segments[0] == ".well-known":
         raise UsageError(
             f"path prefix {prefix!r}: .well-known belongs to discovery (RFC 8615)",
             hint="choose another one, such as api",
+            field="path_prefix",
         )
     if len(prefix) > PREFIX_BYTES_MAX:
-        raise UsageError(f"path prefix has {len(prefix)} bytes", hint=f"at most {PREFIX_BYTES_MAX} are allowed")
+        raise UsageError(
+            f"path prefix has {len(prefix)} bytes",
+            hint=f"at most {PREFIX_BYTES_MAX} are allowed",
+            field="path_prefix",
+        )
 
 
 def _segment_problem(segment: str) -> str:
@@ -109,6 +130,7 @@ def _check_security_mode(integration: Integration, settings: Settings) -> None:
         raise UsageError(
             f"{where} needs the DTLS listener, which the settings leave off",
             hint=f'set {cure}, or choose --security-mode "NO SECURE"',
+            field="security_mode",
         )
     if mode is SecurityMode.NO_SECURE and not settings.plain_listener:
         cure = "COAP_SERVER_ENABLED=true"
@@ -117,4 +139,5 @@ def _check_security_mode(integration: Integration, settings: Settings) -> None:
         raise UsageError(
             f"{where} needs the plain listener, which the settings leave off",
             hint=f"set {cure}, or choose --security-mode DTLS",
+            field="security_mode",
         )

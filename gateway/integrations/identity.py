@@ -34,6 +34,7 @@ def check_binding(text: str) -> None:
             f"identity binding {text!r:.300} is not usable",
             hint="give none, name, or a pattern with {name} in it, where * stands for any characters, such as "
             f"'{{name}}-*'; at most {BINDING_CHARACTERS_MAX} characters, all printable",
+            field="identity_binding",
         )
 
 

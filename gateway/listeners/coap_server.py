@@ -6,6 +6,7 @@ from gateway.coap.bridge import MAX_MESSAGE_BYTES, Bridge
 from gateway.coap.discovery import Path
 from gateway.coap.endpoint import Endpoint, PeerOf, PrincipalOf, Resolver, Route
 from gateway.coap.exchanges import Exchanges
+from gateway.coap.requests import Arrived
 from gateway.metrics import Metrics
 from gateway.model import Security
 from gateway.settings import Settings
@@ -18,6 +19,7 @@ def make_coap_server(
     resolve: Resolver,
     endpoints: Callable[[], Sequence[Path]],
     metrics: Metrics,
+    arrived: Arrived,
     on_output: Callable[[], None],
     peer_of: PeerOf,
     principal_of: PrincipalOf | None = None,
@@ -34,6 +36,7 @@ def make_coap_server(
         on_output=on_output,
         principal_of=principal_of,
         peer_of=peer_of,
+        arrived=arrived,
     )
     bridge = Bridge(
         endpoint,

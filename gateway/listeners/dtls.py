@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from gateway.coap.bridge import MAX_MESSAGE_BYTES
 from gateway.coap.discovery import Path
 from gateway.coap.endpoint import Resolver, Route
+from gateway.coap.requests import Arrived
 from gateway.dtls.alerts import DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.connection_ids import shard_of_datagram
@@ -30,8 +31,10 @@ from gateway.listeners.coap_server import make_coap_server
 from gateway.listeners.dtls_policy import DtlsPolicy, Predicate
 from gateway.listeners.relay import Relay
 from gateway.listeners.session_files import Position, SessionFiles
+from gateway.listeners.session_list import SessionList
 from gateway.listeners.session_log import SessionLog
 from gateway.metrics import (
+    CERTIFICATE_EXPIRY,
     DATAGRAMS_DROPPED_TOTAL,
     DTLS_ADDRESS_CHANGES_TOTAL,
     DTLS_DROPPED_TOTAL,
@@ -65,6 +68,7 @@ class DtlsListener:
         resolve: Resolver,
         endpoints: Callable[[], Sequence[Path]],
         metrics: Metrics,
+        arrived: Arrived = lambda security, now_s: None,
     ) -> None:
         """Take over a bound socket and the ends of the relay (`relay.Relay`); to be made in a running loop."""
         self._loop = asyncio.get_running_loop()
@@ -77,6 +81,12 @@ class DtlsListener:
         self._log = SessionLog(self._name_of, policy.knows)
         self._dtls = Endpoint(policy.config)
         self._associations: dict[Route, Association] = {}
+        self.sessions = SessionList(
+            self._associations,
+            worker=position.worker,
+            name_of=self._name_of,
+            idle_timeout_s=policy.config.idle_timeout_s,
+        )
         self._ended: list[Route] = []
         """Sessions that are over, and have yet to be forgotten."""
         self._timer: asyncio.TimerHandle | None = None
@@ -88,6 +98,7 @@ class DtlsListener:
             resolve=resolve,
             endpoints=endpoints,
             metrics=metrics,
+            arrived=arrived,
             on_output=self._send_soon,
             peer_of=self._peer_of,
             principal_of=self._principal_of,
@@ -109,6 +120,7 @@ class DtlsListener:
         self._send()
         self._socket.close()
         self._relay.close()
+        self._log.finish()
 
     # -- datagrams -------------------------------------------------------------------------------
 
@@ -198,6 +210,7 @@ class DtlsListener:
                     self._log.closed(event, now_s)
                 case AddressChanged():
                     self._metrics.count(DTLS_ADDRESS_CHANGES_TOTAL)
+                    self._log.moved(event, now_s)
 
     def _principal_of(self, route: Route) -> Principal | None:
         association = self._associations.get(route)
@@ -222,10 +235,31 @@ class DtlsListener:
             self._next_idle_check_s = now_s + self._idle_check_s
             self._dtls.end_idle(now_s)
             self._receive(())
+        self.measure()
+
+    def measure(self) -> None:
+        """Say how the sessions stand, and when certificates expire."""
         self._metrics.set(DTLS_SESSIONS, value=len(self._associations))
         self._metrics.set(DTLS_HANDSHAKES_UNDER_WAY, value=self._dtls.handshakes_under_way)
         for reason, count in self._dtls.dropped.items():
             self._metrics.set(DTLS_DROPPED_TOTAL, reason, value=count)
+        for role, expiry_s in self._policy.certificates_expire.items():
+            if expiry_s is None:
+                self._metrics.unset(CERTIFICATE_EXPIRY, role)
+            else:
+                self._metrics.set(CERTIFICATE_EXPIRY, role, value=expiry_s)
+
+    def end_session(self, association: Association) -> None:
+        """End a session and tell its peer, which can't resume it; with its credentials it may begin another one."""
+        self._dtls.close(association, "ended by an operator")
+        self._receive(())
+
+    def refuse_resumption(self, sessions: Sequence[tuple[bytes, float]]) -> None:
+        """Have these be resumed no more: see `DtlsPolicy.refuse_resumption`."""
+        self._policy.refuse_resumption(sessions)
+        for tag, _ in sessions:
+            self._dtls.give_up_resuming(tag)
+        self._receive(())
 
     def follow_catalogue(self) -> None:
         """Go by what the catalogue says now. Raises GatewayError where it can't be read."""

@@ -5,7 +5,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,6 +30,9 @@ from gateway.storage.credential_store import CredentialStore, Trusted
 
 SESSION_IDS = 4096
 """Sessions that a worker keeps for clients without tickets, which can resume them with this worker only."""
+
+ENDED_SESSIONS = 10_000
+"""Most sessions that are refused to be resumed because an operator ended them; the one that ended first goes first."""
 
 COMPLAINT_INTERVAL_S = 1.0
 """How often the log says that a pre-shared key can't be had."""
@@ -61,6 +64,7 @@ class DtlsPolicy:
         self._suites = chosen_suites(settings.gateway_dtls_cipher_suites)
         self._shard, self._shards, self._host_of = shard, shards, host_of
         self._complain_at_s = 0.0
+        self._not_resumed: dict[bytes, float] = {}
         self._server, self._server_stamp = _load_server(settings)
         self._files, self._files_stamp = _load_trust(settings)
         self._removals = self._credentials.psk_removals(0).position
@@ -89,6 +93,18 @@ class DtlsPolicy:
             key = self._psk_key_of(_identity_of(principal))
             return key is not None and hmac.compare_digest(psk_digest(key), principal.credential or "")
         return self._trust.still_trusts(principal, time.time())
+
+    def refuse_resumption(self, sessions: Iterable[tuple[bytes, float]]) -> None:
+        """Have sessions resumed no more, each until its tickets are void anyway: their tags, and s since 1970."""
+        now_s = time.time()
+        for tag, until_s in sessions:
+            self._not_resumed.pop(tag, None)
+            self._not_resumed[tag] = until_s
+        left = [(tag, until_s) for tag, until_s in self._not_resumed.items() if until_s > now_s]
+        self._not_resumed = dict(left[-ENDED_SESSIONS:])
+
+    def _may_resume(self, session_tag: bytes) -> bool:
+        return session_tag not in self._not_resumed
 
     def would_refuse(self, association: Association) -> bool:
         """Whether a session of before would not come about today."""
@@ -162,6 +178,9 @@ class DtlsPolicy:
 
     def _make_config(self) -> Config:
         settings = self._settings
+        self.certificates_expire = {"server": self._server.first_expiry_s, "trust": self._trust.first_expiry_s}
+        """When the first certificate expires, in seconds since 1970, of our chain and of those that clients are trusted
+        by; None where there is none."""
         return Config(
             suites=self._suites,
             identities=(self._server.identity,),
@@ -171,6 +190,7 @@ class DtlsPolicy:
             psk_key_of=self._psk_key_of,
             psk_enabled=True,
             still_trusted=self.still_trusts,
+            may_resume=self._may_resume,
             tickets=self._tickets,
             session_ids=SESSION_IDS,
             connection_id_bytes=settings.coap_dtls_connection_id_length,

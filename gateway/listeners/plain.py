@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.coap.discovery import Path
 from gateway.coap.endpoint import Resolver, Route
+from gateway.coap.requests import Arrived
 from gateway.listeners.batch_socket import BatchSocket, address_text
 from gateway.listeners.coap_server import make_coap_server
 from gateway.metrics import Metrics
@@ -25,6 +26,7 @@ class PlainListener:
         resolve: Resolver,
         endpoints: Callable[[], Sequence[Path]],
         metrics: Metrics,
+        arrived: Arrived = lambda security, now_s: None,
     ) -> None:
         """Take over a bound socket; to be made in a running loop. `start` begins to read."""
         self._loop = asyncio.get_running_loop()
@@ -35,6 +37,7 @@ class PlainListener:
             resolve=resolve,
             endpoints=endpoints,
             metrics=metrics,
+            arrived=arrived,
             on_output=self._send_soon,
             peer_of=self._peer_of,
         )

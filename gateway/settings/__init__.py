@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.errors import ConfigurationError
 from gateway.model import Security, SecurityMode
 from gateway.settings.fields import CredentialsType, LogFormat, RateLimit, parse_rate_limits
+from gateway.settings.http import HttpSettings
 from gateway.settings.listeners import DtlsLimitsSettings, DtlsSettings, PlainSettings
 from gateway.settings.own import GatewaySettings
 from gateway.settings.sinks import HttpSinkSettings, JsonlSinkSettings, ThingsBoardSettings
@@ -34,6 +35,7 @@ _KEYSTORE_FIELDS = frozenset(
 
 class Settings(
     # pydantic takes the last one's fields first
+    HttpSettings,
     JsonlSinkSettings,
     HttpSinkSettings,
     ThingsBoardSettings,
@@ -114,20 +116,36 @@ class Settings(
         """How many packet processes run."""
         return self.gateway_workers or len(os.sched_getaffinity(0))
 
+    @property
+    def http_url(self) -> str:
+        """Where browsers find the REST API and the console."""
+        if self.gateway_http_public_url:
+            return self.gateway_http_public_url.rstrip("/")
+        return f"http://{_url_host(_reachable(self.gateway_http_bind_address))}:{self.gateway_http_bind_port}"
+
     def base_url(self, security: Security) -> str:
         """Scheme, host and, where it is not the scheme's own, port, as devices reach the listener."""
         plain = security is Security.PLAIN
         default_port = 5683 if plain else 5684
         address = self.coap_bind_address if plain else self.coap_dtls_bind_address
         port = self.coap_bind_port if plain else self.coap_dtls_bind_port
-        host = address if not ipaddress.ip_address(address).is_unspecified else "127.0.0.1"
+        host = _reachable(address)
         if self.gateway_base_url:
             parts = urlsplit(self.gateway_base_url)
             host = parts.hostname or host
             if plain:
                 port = parts.port or port
-        host = f"[{host.replace('%', '%25')}]" if ":" in host else host  # a zone is escaped (RFC 6874 §2)
-        return f"{security}://{host}" + ("" if port == default_port else f":{port}")
+        return f"{security}://{_url_host(host)}" + ("" if port == default_port else f":{port}")
+
+
+def _reachable(address: str) -> str:
+    """An address by which this machine reaches what is bound to that one."""
+    return "127.0.0.1" if ipaddress.ip_address(address).is_unspecified else address
+
+
+def _url_host(host: str) -> str:
+    """As a URL has it: IPv6 in brackets, its zone escaped (RFC 6874 §2)."""
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
 def load_settings(env_file: str | None = ".env") -> Settings:

@@ -18,6 +18,7 @@ from gateway.storage import converter_rows
 from gateway.storage.catalogue_file import FILE_NAME, CatalogueFile
 from gateway.storage.credential_store import CredentialStore
 from gateway.storage.database import sqlite_errors
+from gateway.storage.user_store import UserStore
 
 __all__ = ["FILE_NAME", "Catalogue"]
 
@@ -41,6 +42,8 @@ class Catalogue:
         self._connection = self._file.connection
         self.credentials = CredentialStore(self._file)
         """Pre-shared keys, and the certificates and keys that are trusted."""
+        self.users = UserStore(self._file)
+        """Users of the REST API and the console, their log-ins and tokens."""
 
     def snapshot(self) -> tuple[list[Integration], list[Converter]]:
         """All integrations and converters, by name, as they stood at one moment."""
@@ -188,6 +191,7 @@ class Catalogue:
             raise UsageError(
                 f"a converter named {name} exists already",
                 hint=f"choose another name, or delete it first (gateway converter delete {name})",
+                field="name",
             )
 
     def _refuse_conflict(self, integration: Integration, *, but: str | None) -> None:
@@ -199,6 +203,7 @@ class Catalogue:
             raise UsageError(
                 f"an integration named {integration.name} exists already",
                 hint=f"choose another name, or change that one (gateway integration update {integration.name} …)",
+                field="name",
             )
         # A routing key is unique by itself, so the path of prefix and routing key is unique too.
         others = self._file.names(
@@ -210,6 +215,7 @@ class Catalogue:
             raise UsageError(
                 f"routing key {integration.routing_key} belongs to integration {others[0]}",
                 hint="choose another routing key, or leave it out to have one generated",
+                field="routing_key",
             )
 
 

@@ -99,6 +99,36 @@ MIGRATIONS: Final = (
 
     ALTER TABLE integrations ADD COLUMN debug_until_ms INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE users (
+        name          TEXT NOT NULL PRIMARY KEY,
+        role          TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+        password_hash TEXT NOT NULL,  -- gateway.credentials.passwords
+        created_ms    INTEGER NOT NULL,
+        password_ms   INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE log_ins (
+        digest     BLOB NOT NULL PRIMARY KEY,  -- SHA-256 of what the client has
+        user       TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE INDEX log_ins_by_user ON log_ins (user, created_ms);
+
+    CREATE TABLE api_tokens (
+        id         TEXT NOT NULL PRIMARY KEY,
+        digest     BLOB NOT NULL UNIQUE,  -- SHA-256 of the token
+        name       TEXT NOT NULL,
+        user       TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+        role       TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER
+    ) WITHOUT ROWID;
+
+    CREATE INDEX api_tokens_by_user ON api_tokens (user);
+    """,
 )
 
 

@@ -80,12 +80,13 @@ class CredentialStore:
             )
         return len(rows)
 
-    def psks(self, *, search: str = "", limit: int = 1000) -> list[StoredPsk]:
-        """The first `limit` identities by name. `search` is a part of them; no character in it is special."""
+    def psks(self, *, search: str = "", limit: int = 1000, after: str = "") -> list[StoredPsk]:
+        """The first `limit` identities behind `after`, by name. `search` is a part of them; no character is special."""
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT identity, added_ms FROM psks WHERE ? = '' OR instr(identity, ?) ORDER BY identity LIMIT ?",
-                (search, search, max(limit, 0)),
+                "SELECT identity, added_ms FROM psks WHERE identity > ? AND (? = '' OR instr(identity, ?)) "
+                "ORDER BY identity LIMIT ?",
+                (after, search, search, max(limit, 0)),
             )
             return [StoredPsk(*row) for row in rows.fetchall()]
 
@@ -129,6 +130,7 @@ class CredentialStore:
                 raise UsageError(
                     f"identity {identity} has a pre-shared key already",
                     hint="replace it with --replace; its sessions then end",
+                    field="identity",
                 )
 
     # -- trusted certificates and keys -------------------------------------------------------------
@@ -148,6 +150,7 @@ class CredentialStore:
                     raise UsageError(
                         f"another trusted certificate or key is named {one.name}",
                         hint="choose another name (--name), or remove that one (gateway trust remove NAME)",
+                        field="name",
                     )
                 connection.execute(
                     "INSERT INTO trusted (kind, name, fingerprint, der, added_ms) VALUES (?, ?, ?, ?, ?)",

@@ -3,15 +3,19 @@
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
 from gateway.errors import NotFoundError
 from gateway.model import JsonValue
 from gateway.storage import history
+from gateway.storage.aggregation import Aggregated, Aggregation, aggregate
 from gateway.storage.device_schema import FILE_NAME, MIGRATIONS
 from gateway.storage.store_view import StoreView
+
+AGGREGATED_ROWS_MAX: Final = 100_000
+"""Most samples that are read to be summed up: one every half a minute of 30 days, and some."""
 
 _SUMMARY: Final = """
     SELECT kind, name, type, customer, device_group, principal, first_ms, last_ms
@@ -26,6 +30,14 @@ class Sample:
     ts: int
     """The sample's own time, for an attribute the time of receipt; in milliseconds since 1970."""
     value: JsonValue
+
+
+class AggregatedHistory(NamedTuple):
+    """A telemetry key's samples, summed up by intervals."""
+
+    values: list[Aggregated]
+    complete: bool
+    """Whether all samples of the time are in it; else only the newest, which were as many as are read at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,16 @@ class DeviceView(StoreView):
             )
             return [DeviceSummary(*row) for row in rows.fetchall()]
 
+    def count(self, *, search: str = "") -> int:
+        """How many devices and assets there are, as `devices` has them."""
+        with self._reading() as connection:
+            if connection is None:
+                return 0
+            where = "WHERE instr(folded_name, ?)" if search else ""
+            parameters = [search.casefold()] if search else []
+            ((devices,),) = connection.execute(f"SELECT count(*) FROM devices {where}", parameters).fetchall()
+        return int(devices)
+
     def device(self, name: str, *, kind: Literal["device", "asset"] = "device") -> DeviceDetails:
         """The device or asset of that name; raises NotFoundError."""
         with self._reading() as connection:
@@ -135,6 +157,28 @@ class DeviceView(StoreView):
                 limit=limit,
             )
         return [Sample(ts, orjson.loads(text)) for ts, text in points]
+
+    def aggregated(
+        self,
+        name: str,
+        key: str,
+        how: Aggregation,
+        *,
+        kind: Literal["device", "asset"] = "device",
+        start_ms: int,
+        end_ms: int,
+        interval_ms: int,
+    ) -> AggregatedHistory:
+        """The samples from `start_ms` on and before `end_ms`, summed up by intervals of `interval_ms`.
+
+        Raises NotFoundError for the device.
+        """
+        samples = self.history(name, key, kind=kind, start_ms=start_ms, end_ms=end_ms, limit=AGGREGATED_ROWS_MAX + 1)
+        complete = len(samples) <= AGGREGATED_ROWS_MAX
+        pairs = ((sample.ts, sample.value) for sample in samples[-AGGREGATED_ROWS_MAX:])
+        return AggregatedHistory(
+            aggregate(pairs, how, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms), complete
+        )
 
 
 def _device_id(connection: sqlite3.Connection, name: str, kind: str) -> int:

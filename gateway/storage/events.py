@@ -123,6 +123,20 @@ class EventView(StoreView):
             ).fetchall()
         return [_event(*row) for row in reversed(rows)]
 
+    def page(
+        self, *, integration: str | None = None, failed_only: bool = False, after: int = 0, before: int, limit: int
+    ) -> list[Event]:
+        """Events behind the id `after` and in front of the id `before`, the newest first: at most `limit`."""
+        where = "" if integration is None else "AND integration = ?"
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                f"SELECT id, body FROM events WHERE id > ? AND id < ? {where} AND failed >= ? ORDER BY id DESC LIMIT ?",
+                (after, before, *(() if integration is None else (integration,)), failed_only, limit),
+            ).fetchall()
+        return [_event(*row) for row in rows]
+
     def after(self, id: int, *, limit: int) -> list[Event]:
         """The first `limit` events behind that id."""
         with self._reading() as connection:

@@ -16,7 +16,9 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.errors import GatewayError
+from gateway.model import Security
 from gateway.storage.database import continue_table_after, open_database, sqlite_errors, transaction
+from gateway.storage.spool_batch import Batch, oldest_received_ms
 
 MIGRATIONS: Final = (
     """
@@ -32,9 +34,24 @@ MIGRATIONS: Final = (
     ALTER TABLE batches ADD COLUMN failed_bytes INTEGER NOT NULL DEFAULT 0;  -- of uplinks that a converter failed on
     """,
     """
-    ALTER TABLE batches ADD COLUMN uplinks INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE batches RENAME TO batches_before;
 
-    UPDATE batches SET uplinks = json_array_length(CAST(body AS TEXT));  -- nearly: an uplink may have several reports
+    CREATE TABLE batches (  -- the sizes before the body: what is behind a long body takes reading all of it
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        bytes        INTEGER NOT NULL,
+        failed_bytes INTEGER NOT NULL DEFAULT 0,
+        uplinks      INTEGER NOT NULL DEFAULT 0,
+        body         BLOB NOT NULL
+    );
+
+    INSERT INTO batches  -- an uplink may have had several reports; nearly, then
+        SELECT id, bytes, failed_bytes, json_array_length(CAST(body AS TEXT)), body FROM batches_before;
+
+    DELETE FROM sqlite_sequence WHERE name = 'batches';
+
+    INSERT INTO sqlite_sequence SELECT 'batches', seq FROM sqlite_sequence WHERE name = 'batches_before';
+
+    DROP TABLE batches_before;
     """,
 )
 
@@ -79,47 +96,10 @@ def find_spools(data_dir: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in sorted(found, key=lambda one: one[1]) if match}
 
 
-class Batch(Generic[T]):
-    """Uplinks on their way to the disk. `since_s` is when the first one came, on the monotonic clock."""
-
-    __slots__ = (
-        "bytes",
-        "error",
-        "failed",
-        "failed_bytes",
-        "given_up",
-        "sealed",
-        "since_s",
-        "sources",
-        "texts",
-        "tickets",
-    )
-
-    def __init__(self, since_s: float) -> None:
-        self.since_s = since_s
-        self.sealed = False
-        """Whether it takes no more."""
-        self.given_up = False
-        """Whether nobody waits for it any more; it is committed all the same."""
-        self.tickets: list[T] = []
-        """Who waits for the commit, one per uplink."""
-        self.sources: list[str] = []
-        """Which integration each uplink with reports came by."""
-        self.failed: list[str] = []
-        """Which integration each uplink came by that its converter failed on."""
-        self.texts: list[bytes] = []
-        """Each uplink's records, as the inside of a JSON array."""
-        self.bytes = 0
-        self.failed_bytes = 0
-        """Those of them that belong to `failed`."""
-        self.error: GatewayError | None = None
-        """Why the commit failed, if it did."""
-
-
 class _Trim:
     """A piece of work for the writer: delete batches, at most `TRIM_BATCHES`."""
 
-    __slots__ = ("done_to", "freed_bytes", "freed_failed_bytes", "up_to")
+    __slots__ = ("done_to", "freed_bytes", "freed_failed_bytes", "oldest_ms", "up_to")
 
     def __init__(self, up_to: int) -> None:
         self.up_to = up_to
@@ -127,6 +107,8 @@ class _Trim:
         """Up to which batch it got; 0 where it failed."""
         self.freed_bytes = 0
         self.freed_failed_bytes = 0
+        self.oldest_ms: int | None = None
+        """As `Spool.oldest_ms`, afterwards."""
 
 
 class Spool(Generic[T]):
@@ -163,25 +145,36 @@ class Spool(Generic[T]):
             ((stored, failed),) = self._connection.execute(
                 "SELECT coalesce(sum(bytes), 0), coalesce(sum(failed_bytes), 0) FROM batches"
             ).fetchall()
+            self.oldest_ms: int | None = oldest_received_ms(self._connection)
+            """When the oldest uplink in the file was received, in milliseconds since 1970; None where there is none."""
         self.bytes: int = stored
         """Bytes of records in the file and on their way to it."""
         self.failed_bytes: int = failed
         """Those of them that belong to uplinks that a converter failed on."""
         self.waiting: deque[Batch[T]] = deque()
         """Batches that are not on the disk yet, oldest first; the first may be with the writer."""
+        self.arrival = (time.monotonic(), Security.PLAIN)
+        """What `arrived` was told last."""
         self._writing = False
         self._next_commit_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._trimming = False
         self._trim_wanted = 0
         self._trimmed_to = 0
-        self._failing = False
+        self.trouble = ""
+        """Why the last commit failed; empty where it did not."""
         self._closing: asyncio.Event | None = None
         self._jobs: SimpleQueue[Batch[T] | _Trim | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
     # -- the packet loop's side ------------------------------------------------------------------
+
+    def arrived(self, security: Security, now_s: float) -> None:
+        """Say when what is appended from here on has arrived, on the monotonic clock, and over what."""
+        self.arrival = (now_s, security)
+        if self.waiting and not self.waiting[-1].sealed:
+            self.waiting[-1].arrived(security, now_s)
 
     def append(self, text: bytes, source: str, ticket: T) -> bool:
         """Take an uplink's reports into the current batch; False where the spool is full or closing."""
@@ -231,7 +224,7 @@ class Spool(Generic[T]):
         """A batch behind those that wait; None where that would be too many, or the spool is closing."""
         if len(self.waiting) >= most_waiting or self._closing is not None:
             return None
-        batch: Batch[T] = Batch(time.monotonic())
+        batch: Batch[T] = Batch(time.monotonic(), self.arrival)
         self.waiting.append(batch)
         if len(self.waiting) == 1:
             # Not at once: what else came with the same system call shall go into the same commit.
@@ -284,6 +277,8 @@ class Spool(Generic[T]):
         self.waiting.popleft()
         if batch.error is None:
             self.bytes += BATCH_OVERHEAD_BYTES
+            if self.oldest_ms is None:
+                self.oldest_ms = time.time_ns() // 1_000_000 - int((time.monotonic() - batch.since_s) * 1000)
         else:
             self.bytes -= batch.bytes
             self.failed_bytes -= batch.failed_bytes
@@ -299,15 +294,16 @@ class Spool(Generic[T]):
             self.bytes -= trim.freed_bytes
             self.failed_bytes -= trim.freed_failed_bytes
             self._trimmed_to = trim.done_to
+            self.oldest_ms = trim.oldest_ms
             self.trim(self._trim_wanted)
 
     def _report(self, error: GatewayError | None) -> None:
         """Log when committing begins to fail and when it works again, not at each batch."""
-        if error is not None and not self._failing:
+        if error is not None and not self.trouble:
             _log.error("uplinks are answered 5.03: %s; %s", error.message, error.hint)
-        elif error is None and self._failing:
+        elif error is None and self.trouble:
             _log.warning("%s can be written again", self._path)
-        self._failing = error is not None
+        self.trouble = "" if error is None else error.message
 
     # -- the writer's thread ---------------------------------------------------------------------
 
@@ -348,6 +344,7 @@ class Spool(Generic[T]):
                 ).fetchall()
                 if rows:
                     self._connection.execute("DELETE FROM batches WHERE id <= ?", (rows[-1][0],))
+                trim.oldest_ms = oldest_received_ms(self._connection)
         except GatewayError as error:
             _log.warning("the spool could not be trimmed, it will be tried again: %s", error.message)
             return

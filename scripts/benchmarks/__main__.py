@@ -52,12 +52,19 @@ def _measure_delivery(options: Options) -> report.Report:
     return delivery.measure(options)
 
 
+def _measure_console(options: Options) -> report.Report:
+    from benchmarks import console  # with it comes playwright
+
+    return console.measure(options)
+
+
 SUITES = {
     "uplinks": Suite(uplinks_report.measure, Path("bench-results.json"), has_load=True),
     "dtls": Suite(_measure_dtls, Path("bench-dtls-results.json"), has_load=False),
     "converters": Suite(_measure_converters, Path("bench-converters-results.json"), has_load=False),
     "delivery": Suite(_measure_delivery, Path("bench-delivery-results.json"), has_load=True),
     "secure": Suite(_measure_secure, Path("bench-secure-results.json"), has_load=True),
+    "console": Suite(_measure_console, Path("bench-console-results.json"), has_load=True),
 }
 
 _IN_MEMORY = ("tmpfs", "ramfs")

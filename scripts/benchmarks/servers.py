@@ -84,6 +84,8 @@ class Server:
     """The process beside it that takes over what it stored."""
     dtls_port: int = 0
     """Where it serves DTLS; 0: nowhere."""
+    data_dir: Path | None = None
+    """Where a gateway keeps its data."""
 
     @property
     def watched(self) -> list[int]:
@@ -136,9 +138,17 @@ Prepare: TypeAlias = Callable[[Path, Catalogue], Mapping[str, str]]
 
 @contextlib.contextmanager
 def gateway(
-    placement: Placement, converter: Converter, data_parent: Path, prepare_dtls: Prepare | None = None
+    placement: Placement,
+    converter: Converter,
+    data_parent: Path,
+    prepare_dtls: Prepare | None = None,
+    *,
+    http_port: int = 0,
 ) -> Iterator[Server]:
-    """The whole gateway with one worker, in a data directory of its own under `data_parent`."""
+    """The whole gateway with one worker, in a data directory of its own under `data_parent`.
+
+    `http_port` is where it serves the REST API and the console; 0: nowhere.
+    """
     port, dtls_port = free_port(), 0
     data_dir = Path(tempfile.mkdtemp(prefix="bench-", dir=data_parent))
     environment = {
@@ -146,8 +156,11 @@ def gateway(
         "COAP_BIND_PORT": str(port),
         "GATEWAY_DATA_DIR": str(data_dir),
         "GATEWAY_WORKERS": "1",
+        "GATEWAY_HTTP_ENABLED": "true" if http_port else "false",
         "GATEWAY_LOG_LEVEL": "WARNING",
     }
+    if http_port:
+        environment["GATEWAY_HTTP_BIND_PORT"] = str(http_port)
     try:
         with Catalogue(data_dir) as catalogue:
             catalogue.add_converter(converter)
@@ -171,7 +184,7 @@ def gateway(
             processes.pin(supervisor, placement.generator)
             processes.be_nice(supervisor, SUPERVISOR_NICENESS)
             placement.place_server(workers[0])
-            yield Server(port, workers[0], supervisor, dtls_port)
+            yield Server(port, workers[0], supervisor, dtls_port, data_dir)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
 

@@ -94,10 +94,11 @@ class Cli:
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """A command line with nothing set but a data directory of its own, which does not exist yet."""
+    """A command line with nothing set but a data directory of its own, which does not exist yet, and no API."""
     for name in list(os.environ):
         if name.lower() in Settings.model_fields:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("GATEWAY_HTTP_ENABLED", "false")  # its port may be another test's
     return Cli(capsys, monkeypatch, tmp_path)

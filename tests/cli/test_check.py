@@ -194,3 +194,20 @@ def test_as_a_process_it_is_the_same(cli: Cli, port: int) -> None:
     assert cli.process("check").code == 0
     failed = cli.process("check", environment={"COAP_DTLS_ENABLED": "true"})
     assert (failed.code, failed.err) == (78, "")
+
+
+def test_the_apis_port_is_looked_at_where_it_is_served(cli: Cli, port: int) -> None:
+    assert "REST API" not in cli.ok("check").out
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        taken = held.getsockname()[1]
+        cli.set(GATEWAY_HTTP_ENABLED="true", GATEWAY_HTTP_BIND_PORT=str(taken))
+        result = cli("check")
+        assert result.code == 78
+        assert f"x REST API, TCP port {taken} on 127.0.0.1: Address already in use" in result.out
+        assert "GATEWAY_HTTP_BIND_PORT" in result.out
+    assert f"√ REST API, TCP port {taken} on 127.0.0.1: free" in cli.ok("check").out
+
+
+def test_the_apis_port_of_a_running_gateway_is_not_tried(cli: Cli, port: int, running: None) -> None:
+    cli.set(GATEWAY_HTTP_ENABLED="true")
+    assert "√ REST API, TCP port 8080 on 127.0.0.1: running" in cli.ok("check").out

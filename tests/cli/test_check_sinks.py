@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import check_sinks
-from gateway.cli.wanted_sinks import wanted_sinks
+from gateway.operations.sinks import wanted_sinks
 from gateway.settings import Settings
 from gateway.supervisor import LOCK_FILE
 from tests.brokers import Broker, BrokerOptions, Certificates, free_tcp_port

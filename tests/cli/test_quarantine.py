@@ -10,6 +10,7 @@ import pytest
 
 from gateway.cli import quarantine
 from gateway.model import Delivery, FailedUplink, Principal, StoredReport
+from gateway.operations.quarantine import PORTION_UPLINKS
 from gateway.storage.device_view import DeviceView
 from gateway.storage.devices import DeviceStore
 from gateway.storage.outbox import OutboxReader
@@ -160,10 +161,10 @@ def test_ids_and_integrations_choose(meters: Cli) -> None:
 
 
 def test_more_than_fits_into_one_portion_is_replayed(meters: Cli) -> None:
-    keep(meters, *(b"SN-%d" % n for n in range(quarantine.PORTION_UPLINKS + 5)))
+    keep(meters, *(b"SN-%d" % n for n in range(PORTION_UPLINKS + 5)))
     meters.ok("quarantine", "replay", "--all")
     assert left(meters) == []
-    assert len(devices(meters)) == quarantine.PORTION_UPLINKS + 5
+    assert len(devices(meters)) == PORTION_UPLINKS + 5
 
 
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["--all", "--integration", "meters"]])

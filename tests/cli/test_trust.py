@@ -57,7 +57,7 @@ def test_list_has_the_shape_that_add_prints(cli: Cli) -> None:
     root = authority("Plant CA", not_before_s=NOW_S - DAY_S, not_after_s=1_900_000_000)
     file = cli.write("ca.pem", pem(root))
     shapes = cli.ok("trust", "add", file, "--format", "json").json
-    assert abs(shapes[0].pop("added_ts") - NOW_S * 1000) < 120_000
+    assert abs(shapes[0].pop("added_ts") - time.time() * 1000) < 60_000
     assert shapes == [
         {
             "name": "Plant CA",

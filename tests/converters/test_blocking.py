@@ -108,13 +108,14 @@ def test_block_and_its_end_are_a_line_each(bench: Bench, caplog: pytest.LogCaptu
     bench.send(*[ENDLESS] * 10)
     bench.now_s += BLOCKED_S
     bench.send(WELL, WELL)
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+    error = "the converter took longer than 20 ms (line 3, column 14)"
+    assert [(record.levelname, record.message, getattr(record, "fields", None)) for record in caplog.records] == [
         (
             "WARNING",
-            "converter c is blocked for 60 s: it ran into its limits 3 times in a row, "
-            "the last time: the converter took longer than 20 ms (line 3, column 14)",
+            "converter c is blocked for 60 s: it ran into its limits 3 times in a row",
+            {"converter": "c", "error": error},
         ),
-        ("INFO", "converter c is no longer blocked"),
+        ("INFO", "converter c is no longer blocked", {"converter": "c"}),
     ]
 
 

@@ -193,6 +193,29 @@ def test_other_names_or_another_key_replace_nothing_unless_asked_to(folder: Cert
     assert alternative_names(renewed.certificate) == ["a.example", "b.example"]
 
 
+def test_what_is_handed_out_is_issued_as_any_other_and_kept_nowhere(folder: CertificateFolder) -> None:
+    before = files(folder)
+    made = folder.hand_out("SN-1", ["urn:dev:1"], days=7, key_type=KeyType.P384)
+    assert files(folder) == before
+    assert certificates_pem([made.authority]) == before["ca.pem"]
+    chain = [one.public_bytes(Encoding.DER) for one in made.chain]
+    principal = TrustPolicy([made.authority]).client_principal(chain, NOW_S)
+    assert (principal.name, principal.sans) == ("SN-1", ("urn:dev:1",))
+    assert made.key.public_key() == made.chain[0].public_key()
+    assert "key" not in repr(made).replace("Key", "")
+    folder.revoke(made.chain[0], 30)
+
+
+def test_nothing_is_handed_out_by_none_or_by_what_has_expired(tmp_path: Path, folder: CertificateFolder) -> None:
+    with pytest.raises(NotFoundError):
+        CertificateFolder(tmp_path / "empty", NOW_S).hand_out("SN-1", [], days=7, key_type=KeyType.P256)
+    with pytest.raises(ConfigurationError, match="has expired"):
+        later(folder, 4000).hand_out("SN-1", [], days=7, key_type=KeyType.P256)
+    for name, names in (("", []), ("SN-1", ["not a name"])):
+        with pytest.raises(UsageError):
+            folder.hand_out(name, names, days=7, key_type=KeyType.P256)
+
+
 def test_a_name_given_twice_is_in_the_certificate_once(folder: CertificateFolder) -> None:
     assert alternative_names(server(folder, "a.example", "a.example").certificate) == ["a.example"]
 

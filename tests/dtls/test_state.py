@@ -47,7 +47,13 @@ def association(number: int = 0, *, suite: CipherSuite = PSK_CCM_8, cid: bool = 
         writer=RecordWriter(most_content=512, protection=protection(2, peers), next_sequence=number + 5),
         last_flight=None,
         last_seen_s=100.0 - number,
+        established_s=50.0 - number,
+        session_tag=number.to_bytes(8, "big"),
     )
+
+
+ADDED_LATER = bytes(8) + vector(1, bytes(8))
+"""What the encoding of an association did not have at first: its age, and the tag of its session."""
 
 
 def facts(one: Association) -> tuple[object, ...]:
@@ -65,6 +71,8 @@ def facts(one: Association) -> tuple[object, ...]:
         one.writer.next_sequence,
         one.writer.most_content,
         one.last_seen_s,
+        one.established_s,
+        one.session_tag,
     )
 
 
@@ -149,12 +157,19 @@ def test_a_state_of_another_format_is_a_decode_error() -> None:
 
 def test_an_authentic_state_that_is_malformed_is_a_decode_error() -> None:
     plain = _encode(association(), 0.0)
-    for length in range(len(plain)):
+    for length in {*range(len(plain))} - {len(plain) - len(ADDED_LATER)}:
         with pytest.raises(DecodeError):
             open_state(resealed(vector(4, plain[:length])), KEY, 0.0)
     for malformed in (vector(4, plain + b"\0"), vector(4, b"\xff\xff" + plain[2:]), vector(4, plain)[:-1]):
         with pytest.raises(DecodeError):
             open_state(resealed(malformed), KEY, 0.0)
+
+
+def test_a_state_of_before_there_were_ages_and_tags_is_taken() -> None:
+    plain = _encode(association(3), 100.0)
+    (again,) = open_state(resealed(vector(4, plain[: -len(ADDED_LATER)])), KEY, 100.0)
+    assert again.last_seen_s == again.established_s == 97.0
+    assert again.session_tag == b""
 
 
 # -- between endpoints ---------------------------------------------------------------------------

@@ -36,6 +36,13 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(sock.getsockname()[1])
 
 
+def free_tcp_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody holds now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 class Gateway:
     """A gateway on a data directory and ports of its own."""
 
@@ -53,6 +60,7 @@ class Gateway:
             "COAP_DTLS_BIND_ADDRESS": "127.0.0.1",
             "COAP_DTLS_BIND_PORT": str(self.dtls_port),
             "GATEWAY_WORKERS": "1",
+            "GATEWAY_HTTP_ENABLED": "false",
             **settings,
         }
         self.log_file = folder / "gateway.log"
@@ -118,8 +126,16 @@ class Gateway:
 
     def worker_pids(self) -> list[int]:
         """The workers' processes."""
+        return self._children("gateway.worker")
+
+    def api_pid(self) -> int:
+        """The process of the REST API."""
+        (pid,) = self._children("gateway.api")
+        return pid
+
+    def _children(self, module: str) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(child) for child in children.split()]
+        return [int(child) for child in children.split() if _runs(int(child), module)]
 
     def worker_pid(self, index: int) -> int:
         """The process of one worker, by its number."""
@@ -165,6 +181,13 @@ class Gateway:
         sock.settimeout(5)
         sock.connect(("127.0.0.1", self.port))
         return sock
+
+
+def _runs(pid: int, module: str) -> bool:
+    try:
+        return f"\0{module}\0" in Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:  # it has ended in this moment
+        return False
 
 
 def coap_client(*arguments: str, payload: bytes | None = None, wait_s: int = 5) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.dtls.endpoint import Endpoint
-from gateway.listeners.session_log import LINES_PER_SECOND
+from gateway.log_folding import LINES_PER_SECOND
 from gateway.model import Code
 from tests.dtls.certificates import device
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.listeners.session_log import LINES_PER_SECOND
+from gateway.log_folding import LINES_PER_SECOND
 from gateway.model import Code
 from tests.credentials.stores import STORE_PASSWORD, keytool
 from tests.dtls.certificates import DAY_S, Issued, authority, crl, device
@@ -185,7 +185,7 @@ def all_clients(gateway: Gateway, files: Files) -> dict[tuple[Client, str], Seen
 
 def one_client(gateway: Gateway, client: Client, url: str, name: str, *flags: str) -> Seen:
     """Let one client write the device of a name."""
-    handshake = r"worker-0: (?:handshake with \S+ failed: (.*)|.* has a session from .*)\n"
+    handshake = r"worker-0: (?:handshake with \S+ failed: (.*) peer=\S+|.* has a session from .*)\n"
     before = len(re.findall(handshake, gateway.log))
     printed = coaps_client(client, url, *flags, payload=name.encode())
     eventually(lambda: len(re.findall(handshake, gateway.log)) > before, f"the log says what came of {name}")

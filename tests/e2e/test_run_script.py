@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
-from .harness import PATIENCE_S, eventually, free_port
+from .harness import PATIENCE_S, eventually, free_port, free_tcp_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,7 @@ class Script:
         (theirs / "bin").mkdir(parents=True)
         for name in ("bin/python", "bin/gateway", "lib", "pyvenv.cfg"):
             (theirs / name).symlink_to(ours / name)
-        (theirs / ".installed").write_text((ROOT / "pyproject.toml").read_text() + "[jks]")
+        (theirs / ".installed").write_text((ROOT / "pyproject.toml").read_text() + "[console,jks]")
 
     def start(self, **settings: str) -> str:
         """Run it until it listens; gives what it printed."""
@@ -86,9 +87,18 @@ def commands(printed: str) -> list[str]:
 def test_each_command_that_is_printed_works_in_another_terminal_and_a_second_run_prints_the_same(
     script: Script,
 ) -> None:
-    ports = {"COAP_BIND_PORT": str(free_port()), "COAP_DTLS_BIND_PORT": str(free_port()), "GATEWAY_WORKERS": "1"}
+    ports = {
+        "COAP_BIND_PORT": str(free_port()),
+        "COAP_DTLS_BIND_PORT": str(free_port()),
+        "GATEWAY_HTTP_BIND_PORT": str(free_tcp_port()),
+        "GATEWAY_WORKERS": "1",
+    }
     try:
-        printed = commands(script.start(**ports))
+        told = script.start(**ports)
+        printed = commands(told)
+        (console_url,) = re.findall(r"^In the browser:  (\S+)$", told, re.MULTILINE)
+        assert console_url == f"http://127.0.0.1:{ports['GATEWAY_HTTP_BIND_PORT']}"
+        assert urlopen(f"{console_url}/livez", timeout=PATIENCE_S).status == 200
         for command in printed:
             done = script.paste(command)
             assert done.returncode == 0, (command, done)
@@ -107,6 +117,7 @@ def test_each_command_that_is_printed_works_in_another_terminal_and_a_second_run
 
 def test_an_env_file_that_is_there_is_left_alone_and_what_it_lacks_is_said(script: Script) -> None:
     mine = f"GATEWAY_WORKERS=1\nCOAP_BIND_PORT={free_port()}\nCOAP_DTLS_BIND_PORT={free_port()}\n"
+    mine += f"GATEWAY_HTTP_BIND_PORT={free_tcp_port()}\n"
     (script.folder / ".env").write_text(mine)
     try:
         printed = script.start()

@@ -1,9 +1,9 @@
-"""Whatever comes in: nothing but replies or silence goes out, nothing is raised or logged, and memory stays bounded."""
+"""Whatever comes in: nothing but replies or silence goes out, no bug shows in the log, and memory stays bounded."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -129,14 +129,20 @@ class _Records(logging.Handler):
 
 @contextlib.contextmanager
 def nothing_logged() -> Iterator[None]:
-    """Fail where anything is logged as an error or a warning."""
+    """Fail where anything is logged as an error or a warning, but for what the handler refuses when asked to."""
     handler = _Records(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
-    assert [record.getMessage() for record in handler.records] == []
+    assert [record.getMessage() for record in handler.records if not _is_asked_for(record)] == []
+
+
+def _is_asked_for(record: logging.LogRecord) -> bool:
+    """Whether it is the line of a full spool; one of a bug has another code."""
+    fields: Mapping[str, str] = getattr(record, "fields", {})
+    return (record.name, fields.get("code")) == ("gateway.refusal_log", Code.SERVICE_UNAVAILABLE.dotted)
 
 
 @pytest.fixture(autouse=True)

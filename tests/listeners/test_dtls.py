@@ -83,8 +83,8 @@ class Served:
 
         return handle
 
-    def count(self, worker: int, name: str, *labels: str) -> int:
-        return self.metrics[worker].counters[(name, *labels)]
+    def count(self, worker: int, name: str, *labels: str) -> float:
+        return self.metrics[worker].snapshot().get((name, *labels), 0)
 
 
 @asynccontextmanager
@@ -312,7 +312,7 @@ def test_idle_sessions_end_when_it_is_time_to_look(store: Store) -> None:
         async with serving(store, **timing) as served:
             peer = await Peer(served.ports[0]).connect()
 
-            def ended() -> int:
+            def ended() -> float:
                 served.listeners[0].look_after_sessions()
                 return served.count(0, DTLS_SESSIONS_ENDED_TOTAL, "idle")
 

@@ -6,8 +6,16 @@ from dataclasses import replace
 import pytest
 
 from gateway.dtls.codes import AlertDescription
-from gateway.dtls.events import AssociationClosed, HandshakeCompleted, HandshakeFailed, HandshakeHint, HostLockedOut
-from gateway.listeners.session_log import LINES_PER_SECOND, SessionLog, describe
+from gateway.dtls.events import (
+    AddressChanged,
+    AssociationClosed,
+    HandshakeCompleted,
+    HandshakeFailed,
+    HandshakeHint,
+    HostLockedOut,
+)
+from gateway.listeners.session_log import SessionLog, describe
+from gateway.log_folding import LINES_PER_SECOND
 from gateway.model import Principal
 from tests.dtls.pair import Pair
 from tests.dtls.peers import PSK_CCM_8, client_config, server_config
@@ -95,3 +103,29 @@ def test_what_a_client_complains_of_is_said_with_what_it_is_worth(
 def test_a_lock_out_is_said(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
     log.locked_out(HostLockedOut(b"a", 60.0), 1.0)
     assert caplog.messages == ["too many handshakes failed: those of host-a's host are ignored for 60 s"]
+
+
+def test_a_session_that_moves_is_followed(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    association = Pair(client_config(PSK_CCM_8), server_config()).establish().server_association
+    log.moved(AddressChanged(association, b"a", b"b"), 1.0)
+    assert caplog.messages == ["the session of psk 'device-1' goes on from host-b, before that from host-a"]
+
+
+def test_a_device_is_found_by_its_address_and_its_principal(log: SessionLog, caplog: pytest.LogCaptureFixture) -> None:
+    association = Pair(client_config(PSK_CCM_8), server_config()).establish().server_association
+    association.address = b"a"
+    log.completed(HandshakeCompleted(association), 1.0)
+    log.moved(AddressChanged(association, b"a", b"b"), 1.0)
+    association.address = b"b"
+    log.closed(AssociationClosed(association, "idle"), 1.0)
+    log.failed(replace(FAILED, claimed=Principal("psk", "gw-7")), 1.0)
+    log.hinted(HandshakeHint(b"c", AlertDescription.UNKNOWN_CA), 1.0)
+    log.locked_out(HostLockedOut(b"c", 60.0), 1.0)
+    assert [getattr(record, "fields", None) for record in caplog.records] == [
+        {"peer": "host-a", "principal": "device-1"},
+        {"peer": "host-b", "principal": "device-1"},
+        {"peer": "host-b", "principal": "device-1"},
+        {"peer": "host-a", "claimed": "gw-7"},  # nothing has shown that it is
+        {"peer": "host-c"},
+        {"peer": "host-c"},
+    ]

@@ -369,7 +369,7 @@ def delivering(data_dir: Path, **values: Any) -> Iterator[Delivery]:
     """A delivery at work on a data directory."""
     prepare_spool(spool_path(data_dir, 0))
     settings = settings_of(gateway_data_dir=data_dir, gateway_workers=1, **values)
-    it = Delivery(settings, on_delivered=lambda worker, batch: None, metrics=Metrics())
+    it = Delivery(settings, on_delivered=lambda worker, batch: None, new_metrics=Metrics)
     it.start()
     try:
         yield it

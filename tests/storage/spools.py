@@ -12,7 +12,8 @@ import orjson
 
 from gateway.model import Delivery
 from gateway.storage import failed_uplinks
-from gateway.storage.spool import Batch, Spool
+from gateway.storage.spool import Spool
+from gateway.storage.spool_batch import Batch
 from gateway.storage.spool_reader import SpoolReader
 
 from .processes import WAIT_S

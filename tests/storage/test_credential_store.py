@@ -93,6 +93,13 @@ def test_a_list_can_be_searched_and_is_as_long_as_wished(store: CredentialStore)
     assert store.psks(limit=0) == []
 
 
+def test_a_list_goes_on_behind_an_identity(store: CredentialStore) -> None:
+    store.add_psks([(name, b"sealed") for name in ("a", "b", "ba", "c")])
+    assert [psk.identity for psk in store.psks(after="b")] == ["ba", "c"]
+    assert [psk.identity for psk in store.psks(after="a", search="b", limit=1)] == ["b"]
+    assert store.psks(after="c") == []
+
+
 def test_removing_takes_all_that_are_named_or_none(store: CredentialStore) -> None:
     store.add_psks([(name, b"1") for name in "abc"])
     with pytest.raises(NotFoundError, match="no pre-shared key of d") as raised:

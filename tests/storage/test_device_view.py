@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import NotFoundError
+from gateway.model import Timeseries
+from gateway.storage.aggregation import Aggregation
 from gateway.storage.device_view import DeviceView, Sample
 from gateway.storage.devices import DeviceStore
+from gateway.storage.history import RUN_ROWS
 from tests.storage.processes import CONTEXT, process
 from tests.storage.reports import SPOOL, delivery, report
 
@@ -64,6 +67,26 @@ def test_pages_follow_one_another(store: DeviceStore, view: DeviceView) -> None:
     assert [len(page) for page in pages] == [30, 30, 30, 10, 0]
     assert [name for page in pages for name in page] == [f"SN-{n:03}" for n in range(100)]
     assert names(view, limit=0) == []
+
+
+def test_all_that_are_found_are_counted(store: DeviceStore, view: DeviceView) -> None:
+    assert view.count() == 0
+    store.apply(SPOOL, [delivery(1, *(report(name) for name in ("Boiler", "boiler-2", "pump")))])
+    assert (view.count(), view.count(search="BOIL"), view.count(search="x")) == (3, 2, 0)
+
+
+def test_history_is_summed_up_also_over_what_was_sorted_and_what_came_twice(
+    store: DeviceStore, view: DeviceView
+) -> None:
+    samples: Timeseries = [(n, {"t": n}) for n in range(RUN_ROWS + 10)]
+    store.apply(SPOOL, [delivery(1, report("SN-1", samples))])
+    store.apply(SPOOL, [delivery(2, report("SN-1", [(5, {"t": 1005})]))])
+    found = view.aggregated("SN-1", "t", Aggregation.SUM, start_ms=0, end_ms=20, interval_ms=10)
+    assert found == ([(5, 45 + 1000), (15, 145)], True)
+    found = view.aggregated("SN-1", "t", Aggregation.COUNT, start_ms=0, end_ms=2 * RUN_ROWS, interval_ms=2 * RUN_ROWS)
+    assert found.values[0].value == RUN_ROWS + 10
+    with pytest.raises(NotFoundError):
+        view.aggregated("SN-2", "t", Aggregation.SUM, start_ms=0, end_ms=20, interval_ms=10)
 
 
 def test_what_is_not_there_says_where_to_look(store: DeviceStore, view: DeviceView) -> None:

@@ -106,3 +106,24 @@ def test_where_there_is_no_file_there_are_no_events(tmp_path: Path) -> None:
     assert times(tmp_path) == []
     with EventView(tmp_path) as view:
         assert (view.after(0, limit=1), view.last_id()) == ([], 0)
+
+
+def test_pages_go_from_the_newest_back_within_bounds_and_by_choice(tmp_path: Path) -> None:
+    store = EventStore(tmp_path)
+    store.add([event(error="no" if n % 2 else None, integration="others" if n == 3 else "meters") for n in range(6)])
+    store.close()
+
+    def ids(**chosen: Any) -> list[int]:
+        with EventView(tmp_path) as view:
+            return [one.id for one in view.page(**{"before": 1 << 62, "limit": 10, **chosen})]
+
+    assert ids() == [6, 5, 4, 3, 2, 1]
+    assert ids(limit=2) == [6, 5]
+    assert ids(before=5, after=2) == [4, 3]
+    assert ids(integration="meters", failed_only=True) == [6, 2]
+    assert ids(integration="nobody") == []
+
+
+def test_without_a_file_there_is_no_page(tmp_path: Path) -> None:
+    with EventView(tmp_path) as view:
+        assert view.page(before=9, limit=1) == []

@@ -12,11 +12,8 @@ import orjson
 import pytest
 
 from gateway.errors import NotFoundError
-from gateway.storage.spool import (
-    BATCH_OVERHEAD_BYTES,
-    TRIM_BATCHES,
-    empty_unused_spool,
-)
+from gateway.storage.database import open_database
+from gateway.storage.spool import BATCH_OVERHEAD_BYTES, MIGRATIONS, PAGE_BYTES, TRIM_BATCHES, empty_unused_spool
 from gateway.storage.spool_reader import SpoolReader
 
 from .processes import CONTEXT, WAIT_S, process
@@ -221,3 +218,30 @@ def test_what_was_reported_as_committed_survives_a_kill_in_the_middle_of_a_commi
     assert len(reported) > 3 + 20 + 41
     assert reported <= set(found)
     assert len(found) == len(set(found))
+
+
+# -- files of before ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trimmed", [0, 2, 3])
+def test_a_spool_of_before_keeps_its_batches_and_goes_on_with_their_numbers(path: Path, trimmed: int) -> None:
+    connection = open_database(path, migrations=MIGRATIONS[:2], page_bytes=PAGE_BYTES)
+    with contextlib.closing(connection):
+        for name in "abc":
+            body = b"[" + text(name) + b"," + text(name) + b"]"
+            connection.execute("INSERT INTO batches (bytes, body) VALUES (?, ?)", (len(body), body))
+        connection.execute("DELETE FROM batches WHERE id <= ?", (trimmed,))
+        ((identity,),) = connection.execute("SELECT id FROM identity").fetchall()
+
+    async def scenario() -> None:
+        async with writer(path) as it:
+            it.append("d")
+            await it.until_written()
+
+    asyncio.run(scenario())
+    assert [one.batch_id for one in deliveries(path)] == [1, 2, 3, 4][trimmed:]
+    assert names(path) == [["a", "a"], ["b", "b"], ["c", "c"], ["d"]][trimmed:]
+    reader = SpoolReader(path)
+    with contextlib.closing(reader):
+        assert reader.identity == identity
+        assert reader.waiting(after=0).uplinks == 2 * (3 - trimmed) + 1

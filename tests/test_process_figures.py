@@ -1,0 +1,32 @@
+"""What a process says of itself."""
+
+import time
+
+from gateway.metrics import (
+    PROCESS_CPU_SECONDS_TOTAL,
+    PROCESS_RESIDENT_BYTES,
+    PROCESS_START_TIMESTAMP_SECONDS,
+    Metrics,
+)
+from gateway.process_figures import measure_process, resident_bytes
+
+
+def test_a_process_tells_its_time_its_memory_and_its_age() -> None:
+    metrics = Metrics()
+    measure_process(metrics, "api")
+    before = metrics.snapshot()
+    assert before[(PROCESS_START_TIMESTAMP_SECONDS, "api")] <= time.time()
+    until_s = time.process_time() + 0.02
+    while time.process_time() < until_s:
+        pass
+    measure_process(metrics, "api")
+    used_s = metrics.snapshot()[(PROCESS_CPU_SECONDS_TOTAL, "api")] - before[(PROCESS_CPU_SECONDS_TOTAL, "api")]
+    assert 0.02 <= used_s < 10
+
+
+def test_memory_that_is_taken_shows() -> None:
+    metrics = Metrics()
+    before = resident_bytes()
+    taken = b"x" * (32 << 20)
+    measure_process(metrics, "api")
+    assert metrics.snapshot()[(PROCESS_RESIDENT_BYTES, "api")] - before > len(taken) // 2
