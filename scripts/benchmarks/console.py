@@ -27,7 +27,7 @@ MOST_RATIO = 1.1
 """Of the p99 with the console open and `/metrics` scraped to the p99 without."""
 
 ROUNDS = 8
-"""Of each, without and with in turn, so that a disturbance hits both."""
+"""Of each, without and with, mixed so that a disturbance hits both."""
 
 SCRAPES = 50
 """One after the other, for what one costs."""
@@ -69,7 +69,7 @@ class Compared:
 
     @property
     def ratios(self) -> list[float]:
-        """Of each open round's p99 to that of the quiet one before it, in order."""
+        """Of each open round's p99 to that of the quiet one next to it, in order."""
         return sorted(one.p99_us / before.p99_us for before, one in zip(self.quiet, self.open, strict=True))
 
     @property
@@ -92,7 +92,7 @@ class Cost:
     """What those who look cost."""
 
     seen: list[Seen]
-    """In each open round."""
+    """Each time that the console was open."""
     open_s: float
     """How long the console was open in all."""
     scrape_ms: float
@@ -163,16 +163,22 @@ def _measure_rounds(
 ) -> tuple[list[Compared], list[Seen], float]:
     """In the sender's process."""
     gc.disable()
-    seen, open_s = [], 0.0
+    seen: list[Seen] = []
+    open_s = opened_s = 0.0
     settle_s = min(_SETTLE_S, 2 * options.warm_up_s)
     send_round(port, max(RATES_PER_S), options.warm_up_s)
-    for _ in range(rounds):
+    # Quiet, open, open, quiet and so on: a machine that becomes quieter meanwhile favours neither.
+    order = [is_open for number in range(rounds) for is_open in ((False, True), (True, False))[number % 2]]
+    for is_open, was_open in zip(order, (False, *order), strict=False):
+        if is_open and not was_open:
+            watchers.look()
+            opened_s = time.monotonic()
+        elif was_open and not is_open:
+            open_s += time.monotonic() - opened_s
+            seen.append(watchers.rest())
         for one, side in _measure_sides(port, watched, compared, settle_s, options):
-            one.quiet.append(side)
-        watchers.look()
-        opened_s = time.monotonic()
-        for one, side in _measure_sides(port, watched, compared, settle_s, options):
-            one.open.append(side)
+            (one.open if is_open else one.quiet).append(side)
+    if order[-1]:
         open_s += time.monotonic() - opened_s
         seen.append(watchers.rest())
     return compared, seen, open_s

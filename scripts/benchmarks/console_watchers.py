@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,24 +81,25 @@ class Watchers:
 def watching(url: str, password: str) -> Iterator[Watchers]:
     """A browser that has logged in, in a process of its own; it is ended with the context."""
     ours, theirs = forked.CONTEXT.Pipe()
-    process = forked.CONTEXT.Process(target=_watch, args=(theirs, ours, url, password))
-    process.start()
-    theirs.close()
-    try:
-        yield Watchers(ours)
-    finally:
-        ours.close()
-        process.join(servers.STOP_S)
-        process.kill()
-        process.join()
+    # In life the browser is on another computer: what it writes must not make the gateway's disk wait.
+    memory = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=memory, ignore_cleanup_errors=True) as folder:
+        process = forked.CONTEXT.Process(target=_watch, args=(theirs, ours, folder, url, password))
+        process.start()
+        theirs.close()
+        try:
+            yield Watchers(ours)
+        finally:
+            ours.close()
+            process.join(servers.STOP_S)
+            process.kill()
+            process.join()
 
 
-def _watch(connection: Connection, other_end: Connection, url: str, password: str) -> None:
+def _watch(connection: Connection, other_end: Connection, folder: str, url: str, password: str) -> None:
     other_end.close()
     servers.end_with_parent()
-    if _MEMORY.is_dir():
-        # In life the browser is on another computer: what it writes must not make the gateway's disk wait.
-        os.environ["TMPDIR"] = str(_MEMORY)
+    os.environ["TMPDIR"] = folder
     try:
         with _browser(url, password) as looker:
             looker.serve(connection)

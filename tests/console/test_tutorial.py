@@ -64,11 +64,22 @@ def test_the_tutorial_is_done_in_the_browser(served: Served, make_visit: Callabl
 
     eventually(lambda: "4.0" not in coap_client("-m", "post", urls[0], payload=JSON), "the integration is there")
     secure_client(urls[1], JSON)
-    eventually(lambda: len(events(served)) >= 2, "an event for each client")
-    assert events(served)[-1]["principal"] == IDENTITY
-    device = served.device("SN-001")
-    assert {key: one["value"] for key, one in device["telemetry"].items()} == {"temperature": 25.7, "humidity": 69}
 
+    visit.page.get_by_role("link", name="Devices", exact=True).click()
+    visit.row("SN-001").get_by_role("link", name="SN-001").click()
+    telemetry = visit.page.locator("section.panel", has_text="Latest telemetry")
+    expect(telemetry.locator("tr", has_text="temperature")).to_contain_text("25.7")
+    expect(telemetry.locator("tr", has_text="humidity")).to_contain_text("69")
+    expect(visit.page.locator("section.panel", has_text="History").locator("canvas")).to_be_visible()
+
+    visit.open("/events?integration=tutorial")
+    visit.row("SN-001").first.get_by_role("button").click()
+    expect(visit.dialog).to_contain_text('"deviceName": "SN-001"')
+    expect(visit.dialog).to_contain_text(IDENTITY)
+    visit.dialog.get_by_role("button", name="Close").click()
+    expect(visit.dialog).to_be_hidden()
+
+    visit.open("/integrations")
     card(visit, "tutorial").get_by_role("link", name="tutorial").click()
     expect(visit.page.locator(".result")).to_contain_text("25.7")
     replace_in_editor(visit, "data.temperature", "data.temperatur.value")
@@ -81,16 +92,11 @@ def test_the_tutorial_is_done_in_the_browser(served: Served, make_visit: Callabl
     replace_in_editor(visit, "data.temperatur.value", "data.temperature")
     expect(visit.page.locator(".result")).to_contain_text("25.7")
     visit.button("Save").click()
-    eventually(
-        lambda: served.json("quarantine", "replay", "--integration", "tutorial", "--dry-run")[0]["error"] is None,
-        "the mended converter is followed",
-    )
-    (replayed,) = served.json("quarantine", "replay", "--integration", "tutorial")[:1]
-    assert replayed["names"] == ["SN-001"]
+    eventually(lambda: "4.0" not in coap_client("-m", "post", urls[0], payload=JSON), "the mended one is followed")
+    visit.open("/quarantine?integration=tutorial")
+    visit.button("Replay all of tutorial").click()
+    expect(visit.dialog).to_contain_text("of SN-001")
+    expect(visit.dialog).not_to_contain_text("failed")
+    visit.dialog.get_by_role("button", name="Close").click()
+    expect(visit.page.get_by_text("Nothing is in quarantine")).to_be_visible()
     assert visit.complaints == []
-
-
-def events(served: Served) -> list[dict[str, object]]:
-    """What the integration's debugging has recorded."""
-    found: list[dict[str, object]] = served.json("events", "tutorial")
-    return found
