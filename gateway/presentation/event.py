@@ -3,7 +3,6 @@
 import json
 from typing import TYPE_CHECKING
 
-from gateway.converters.cases import DEPTH_MAX, is_deeper
 from gateway.model import JsonValue
 from gateway.presentation.payload_view import PayloadView, view_payload
 
@@ -53,6 +52,8 @@ def _parsed(out: str | None) -> JsonValue:
     """What the decoder returned; as the text that it is where it was cut, or is deeper than writers of JSON can go."""
     if out is None:
         return None
+    from gateway.converters.cases import DEPTH_MAX, is_deeper  # with all that converters need; few want it
+
     try:
         value = json.loads(out)
     except (ValueError, RecursionError):
