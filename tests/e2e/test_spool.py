@@ -71,6 +71,7 @@ def test_a_refused_report_is_shown_and_sent_again_to_thingsboard_alone(
     shown = gateway.json("quarantine", "show", "1")
     assert (shown["sink"], json.loads(shown["payload"])["deviceName"]) == ("thingsboard", "a")
     assert "no such notes" in shown["error"]
+    eventually(lambda: numbers(judge(server.sessions), "a") == [1, 3], "the rest has arrived")
     server.judge = lambda publish: ACCEPT
     assert "goes to thingsboard again: a" in gateway.command("quarantine", "replay", "--all")
     gateway.command("spool", "drain")
