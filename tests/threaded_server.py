@@ -58,7 +58,10 @@ class ThreadedServer(ABC):
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
-        await self._drop()
+        await asyncio.sleep(0)  # a connection that was just accepted gets its task, which closes it
+        await asyncio.sleep(0)
+        while self._tasks:
+            await self._drop()
         await self._server.wait_closed()
 
     async def _drop(self) -> None:

@@ -66,7 +66,8 @@ def test_a_refused_report_is_shown_and_sent_again_to_thingsboard_alone(
     gateway = make_gateway(**thingsboard(server.port))
     url = gateway.add_integration("meters", HELD)
     gateway.start()
-    send(gateway, url, "a 1", "a 2 poison", "a 3")
+    for payload in ("a 1", "a 2 poison", "a 3"):  # each at a time of its own
+        send(gateway, url, payload)
     eventually(lambda: gateway.json("quarantine", "list"), "the refused one is in the quarantine")
     shown = gateway.json("quarantine", "show", "1")
     assert (shown["sink"], json.loads(shown["payload"])["deviceName"]) == ("thingsboard", "a")
