@@ -22,7 +22,7 @@ def test_a_process_tells_its_time_its_memory_and_its_age() -> None:
         pass
     measure_process(metrics, "api")
     used_s = metrics.snapshot()[(PROCESS_CPU_SECONDS_TOTAL, "api")] - before[(PROCESS_CPU_SECONDS_TOTAL, "api")]
-    assert 0.02 <= used_s < 10
+    assert 0.015 < used_s < 10  # two ticks of 10 ms, told as a float
 
 
 def test_memory_that_is_taken_shows() -> None:
