@@ -17,12 +17,12 @@ def test_a_process_tells_its_time_its_memory_and_its_age() -> None:
     measure_process(metrics, "api")
     before = metrics.snapshot()
     assert before[(PROCESS_START_TIMESTAMP_SECONDS, "api")] <= time.time()
-    until_s = time.process_time() + 0.02
+    until_s = time.process_time() + 0.06
     while time.process_time() < until_s:
         pass
     measure_process(metrics, "api")
     used_s = metrics.snapshot()[(PROCESS_CPU_SECONDS_TOTAL, "api")] - before[(PROCESS_CPU_SECONDS_TOTAL, "api")]
-    assert 0.015 < used_s < 10  # two ticks of 10 ms, told as a float
+    assert 0.03 < used_s < 10  # it is told in ticks of 10 ms, in two parts
 
 
 def test_memory_that_is_taken_shows() -> None:
