@@ -190,3 +190,20 @@ def live(every_s: float, refresh: Doing) -> ui.timer:
     timer = ui.timer(every_s, once)
     ui.on("visibility", lambda event: timer.activate() if event.args else timer.deactivate())
     return timer
+
+
+class Tile:
+    """A figure that matters, large, with what it is and a word on it; it leads to a page where there is more of it."""
+
+    def __init__(self, label: str, target: str = "") -> None:
+        tag = ui.link(target=target) if target else ui.element("div")
+        with tag.classes("tile"):
+            Text("div", label).classes("tile-label")
+            self._value = Text("div", "–").classes("tile-value")
+            self._note = Text("div", "\N{NO-BREAK SPACE}").classes("tile-note")
+
+    def show(self, value: str, note: str, tone: Tone = "") -> None:
+        """Change it."""
+        self._value.text = value
+        self._value.classes(replace=f"tile-value tone-{tone}")
+        self._note.text = note or "\N{NO-BREAK SPACE}"

@@ -9,7 +9,7 @@ from gateway.console.charts import LiveChart
 from gateway.console.frame import page
 from gateway.console.session import Session
 from gateway.console.times import ago, count, moment, rate, size, span
-from gateway.console.widgets import Text, Tone, badge, empty, live, note, panel, text
+from gateway.console.widgets import Text, Tile, Tone, badge, empty, live, note, panel, text
 from gateway.model import JsonValue
 
 KEPT: Final = 300
@@ -46,10 +46,10 @@ class _Delivery:
         self._cards: dict[str, _Card] = {}
         self._chart: LiveChart | None = None
         with ui.element("div").classes("grid tiles"):
-            self._waiting = _Tile("Spool")
-            self._oldest = _Tile("Oldest that waits")
-            self._reports = _Tile("Reports per second")
-            self._quarantined = _Tile("In quarantine", "/quarantine")
+            self._waiting = Tile("Spool")
+            self._oldest = Tile("Oldest that waits")
+            self._reports = Tile("Reports per second")
+            self._quarantined = Tile("In quarantine", "/quarantine")
         self._sinks = ui.element("div").classes("grid")
         self._more = ui.element("div").style("width: 100%")
 
@@ -102,20 +102,6 @@ def _nothing_more() -> None:
             "They are in the gateway's own store, where Devices shows them. TB_HOST, GATEWAY_HTTP_SINK_URL or "
             "GATEWAY_JSONL_SINK_PATH in the settings sends them on as well.",
         )
-
-
-class _Tile:
-    def __init__(self, label: str, target: str = "") -> None:
-        tag = ui.link(target=target) if target else ui.element("div")
-        with tag.classes("tile"):
-            Text("div", label).classes("tile-label")
-            self._value = Text("div", "–").classes("tile-value")
-            self._note = Text("div", "").classes("tile-note")
-
-    def show(self, value: str, note: str, tone: Tone = "") -> None:
-        self._value.text = value
-        self._value.classes(replace=f"tile-value tone-{tone}")
-        self._note.text = note or "\N{NO-BREAK SPACE}"
 
 
 class _Card:

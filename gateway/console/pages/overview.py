@@ -10,7 +10,7 @@ from gateway.console.frame import page
 from gateway.console.session import Session
 from gateway.console.tables import Cell, LiveTable
 from gateway.console.times import ago, count, day, millis, rate, size, span
-from gateway.console.widgets import Text, Tone, live, panel
+from gateway.console.widgets import Text, Tile, Tone, live, panel
 from gateway.model import JsonValue
 
 KEPT: Final = 300
@@ -65,31 +65,17 @@ async def overview(session: Session) -> None:
     live(1.0, refresh)
 
 
-class _Tile:
-    def __init__(self, label: str, target: str = "") -> None:
-        tag = ui.link(target=target) if target else ui.element("div")
-        with tag.classes("tile"):
-            Text("div", label).classes("tile-label")
-            self._value = Text("div", "–").classes("tile-value")
-            self._note = Text("div", "\N{NO-BREAK SPACE}").classes("tile-note")
-
-    def show(self, value: str, note: str, tone: Tone = "") -> None:
-        self._value.text = value
-        self._value.classes(replace=f"tile-value tone-{tone}")
-        self._note.text = note or "\N{NO-BREAK SPACE}"
-
-
 class _Tiles:
     """The figures that matter most."""
 
     def __init__(self) -> None:
         with ui.element("div").classes("grid tiles"):
-            self._uplinks = _Tile("Uplinks per second")
-            self._latency = _Tile("Latency, p99")
-            self._sessions = _Tile("DTLS sessions", "/security")
-            self._spool = _Tile("Waiting for the sinks", "/delivery")
-            self._quarantine = _Tile("In quarantine", "/quarantine")
-            self._certificate = _Tile("Certificate expiry", "/security")
+            self._uplinks = Tile("Uplinks per second")
+            self._latency = Tile("Latency, p99")
+            self._sessions = Tile("DTLS sessions", "/security")
+            self._spool = Tile("Waiting for the sinks", "/delivery")
+            self._quarantine = Tile("In quarantine", "/quarantine")
+            self._certificate = Tile("Certificate expiry", "/security")
 
     def show(self, now: JsonValue) -> None:
         uplinks, latency, sessions, spool = now["uplinks"], now["latency"], now["sessions"], now["spool"]
