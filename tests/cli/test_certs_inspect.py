@@ -75,7 +75,9 @@ def test_the_table_says_the_same_in_lines(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "state"), [(VALID, "valid"), (EXPIRED, "EXPIRED"), (FUTURE, "NOT YET VALID")], ids=str
+    ("options", "state"),
+    [(VALID, "valid"), (EXPIRED, "EXPIRED"), (FUTURE, "NOT YET VALID")],
+    ids=["valid", "expired", "future"],
 )
 def test_validity_is_told_in_a_word(cli: Cli, options: Options, state: str) -> None:
     file = pem(cli.folder, "s.pem", device(issuer=CA, **options))

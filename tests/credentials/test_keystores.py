@@ -248,6 +248,7 @@ def test_a_key_of_a_pkcs12_file_without_a_certificate_is_refused(tmp_path: Path)
         (SERVER.der[:8], bytes(8), "STORE, alias serveralias: the certificate is damaged"),
         (b"X.509", b"\xff.509", "STORE: is damaged"),
     ],
+    ids=["another algorithm", "no sequence", "no certificate", "no text"],
 )
 def test_a_jks_entry_that_is_damaged_though_the_digest_is_right_is_refused(
     tmp_path: Path, sound: bytes, damaged: bytes, message: str

@@ -254,6 +254,7 @@ def test_a_key_that_no_suite_can_use_is_refused_by_name(tmp_path: Path, algorith
         ),
         (key_pem(SERVER)[:100], "is damaged: the PRIVATE KEY that begins in line 1 does not end"),
     ],
+    ids=["no key", "no Base64", "another encryption", "OpenSSH", "cut off"],
 )
 def test_a_key_that_is_damaged_is_refused(tmp_path: Path, key: bytes, reason: str) -> None:
     files = write(tmp_path / "c.pem", cert_pem(SERVER)), write(tmp_path / "k.pem", key)
