@@ -89,7 +89,17 @@ def test_it_may_be_copied_through_an_editor_and_be_read_only(path: Path, end: st
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"ab" * 31, b"ab" * 33, b"ab" * 31 + b"a", b"xy" * 32, bytes(range(200, 232)), b" " + b"ab" * 32, b"0" * 999],
+    [
+        b"",
+        b"\n",
+        b"ab" * 31,
+        b"ab" * 33,
+        b"ab" * 31 + b"a",
+        b"xy" * 32,
+        bytes(range(200, 232)),
+        b" " + b"ab" * 32,
+        b"0" * 999,
+    ],
 )
 def test_a_damaged_file_is_refused_and_left_as_it_is(path: Path, content: bytes) -> None:
     path.write_bytes(content)
