@@ -122,14 +122,13 @@ class ThingsBoardSession:
         self._calls.append(call)
         try:
             async with self._sending:
+                self._settle(call)
                 for parcel in pack(records, self._limits):
                     await self._send(parcel, call)
                     if any(load.refusal for load in call.loads):
-                        break
-            self._settle(call)
-            while call.loads:
-                await self._flight.news()
-                self._settle(call)
+                        # Other calls wait: what they sent now would come again behind this.
+                        await self._wait_for_all(call)
+            await self._wait_for_all(call)
             call.done = True
         finally:
             self._leave(call)
@@ -194,6 +193,13 @@ class ThingsBoardSession:
             if call is not None:
                 self._settle(call)
             raise flight.failure
+
+    async def _wait_for_all(self, call: _Call) -> None:
+        """Wait until all that a call has sent is on record. Raises what `_settle` raises."""
+        self._settle(call)
+        while call.loads:
+            await self._flight.news()
+            self._settle(call)
 
     def _settle(self, call: _Call) -> None:
         """Put on record what has arrived. Raises RefusedRecords or SinkError where the call can't go on."""

@@ -208,8 +208,10 @@ def test_it_is_not_ready_while_a_worker_is_missing(served: Served) -> None:
     eventually(lambda: client.get("/readyz").status_code == 200, "it is ready again")
 
 
-def test_it_is_not_ready_while_a_spool_cannot_be_written(served: Served) -> None:
-    url = served.add_demo("json")
+def test_it_is_not_ready_while_a_spool_cannot_be_written(make_served: Callable[..., Served]) -> None:
+    served = make_served()
+    url = served.add_demo("json")  # a worker that runs already would serve it a little later
+    served.start()
     client = served.anybody()
     with served.held_database("spool-0.db"), served.client() as device:
         device.send(request(url, JSON))

@@ -346,6 +346,19 @@ def test_a_record_that_fits_no_message_is_refused_unsent_when_those_before_are_c
         assert numbers(server) == [record(0).report.telemetry[0][0] - 1]
 
 
+def test_behind_a_record_that_fits_no_message_nothing_is_sent_only_to_be_sent_again() -> None:
+    async def scenario() -> None:
+        async with session_with(server.port, max_message_bytes=2000) as session:
+            first = asyncio.create_task(session.deliver([record(0), large(1)], Taken()))
+            second = asyncio.create_task(session.deliver([record(2)], Taken()))
+            refused, behind = await asyncio.gather(first, second, return_exceptions=True)
+            assert isinstance(refused, RefusedRecords) and isinstance(behind, SinkError)
+
+    with ScriptedServer() as server:
+        run(scenario())
+        assert numbers(server) == [record(0).report.telemetry[0][0] - 1]
+
+
 @pytest.mark.parametrize(
     ("reason", "trouble", "hint"),
     [
