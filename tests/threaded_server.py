@@ -58,10 +58,9 @@ class ThreadedServer(ABC):
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
-        await asyncio.sleep(0)  # a connection that was just accepted gets its task, which closes it
-        await asyncio.sleep(0)
-        while self._tasks:
+        while asyncio.all_tasks() - {asyncio.current_task()}:
             await self._drop()
+            await asyncio.sleep(0)  # one that was accepted a moment ago gets its task in some turns of the loop
         await self._server.wait_closed()
 
     async def _drop(self) -> None:

@@ -1,6 +1,7 @@
 """Operators' commands on delivery, with the whole gateway: spool, check, quarantine, device show."""
 
 import json
+import time
 
 import orjson
 
@@ -66,8 +67,9 @@ def test_a_refused_report_is_shown_and_sent_again_to_thingsboard_alone(
     gateway = make_gateway(**thingsboard(server.port))
     url = gateway.add_integration("meters", HELD)
     gateway.start()
-    for payload in ("a 1", "a 2 poison", "a 3"):  # each at a time of its own
+    for payload in ("a 1", "a 2 poison", "a 3"):
         send(gateway, url, payload)
+        time.sleep(0.002)  # each at a time of its own
     eventually(lambda: gateway.json("quarantine", "list"), "the refused one is in the quarantine")
     shown = gateway.json("quarantine", "show", "1")
     assert (shown["sink"], json.loads(shown["payload"])["deviceName"]) == ("thingsboard", "a")
