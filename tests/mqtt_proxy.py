@@ -58,9 +58,9 @@ class Proxy(ThreadedServer):
         finally:
             for task in both:
                 task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-            broker_writer.transport.abort()
+            broker_writer.transport.abort()  # at once: the server's end may cancel the wait below
             carried.end()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, note: Callable[[bytes], None]) -> None:
