@@ -9,10 +9,10 @@ import pytest
 
 BENCH = Path(__file__).parents[1] / "scripts" / "bench"
 
-BOUND_S = 20
+BOUND_S = 90
+"""Usual is less than ten, on a machine that is not busy."""
 
-
-BROWSER_BOUND_S = 90
+BROWSER_BOUND_S = 110
 """With a browser that opens every page of the console."""
 
 

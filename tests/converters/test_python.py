@@ -116,16 +116,16 @@ def test_decode_cbor_is_there_without_an_import() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_call_over_the_budget_is_reported_with_its_time_also_where_it_fails(fails: bool) -> None:
-    text = "import time\ndef decode(payload, metadata):\n    time.sleep(len(payload) / 1000)\n    return payload\n"
+    text = "import time\ndef decode(payload, metadata):\n    time.sleep(len(payload) / 10)\n    return payload\n"
     decoder = PythonDecoder("demo", text if fails else text.replace("return payload", "return []"))
     reported: list[float] = []
-    decoder.watch(0.005, reported.append)
+    decoder.watch(0.5, reported.append)
     decode = decoder.bind({})
     for payload in (b"", b"xxxxxx"):
         with pytest.raises(ConverterError) if fails else contextlib.nullcontext():
             decode(payload, RECEIVED_MS)
     (taken_s,) = reported
-    assert 0.006 <= taken_s < 5
+    assert 0.6 <= taken_s < 60
 
 
 def test_an_exception_comes_back_with_the_innermost_line_of_the_users_own() -> None:

@@ -36,13 +36,14 @@ UNDER_FIRE_S = 5.0
 BLOCKED_S = 3.0
 """How long each part of the test takes, in seconds."""
 
-ANSWERED_WITHIN_S = 2.0
+ANSWERED_WITHIN_S = 5.0
 """Bound of the healthy integration's 99th percentile while the others come to be blocked, at a limit of 100 ms a call:
-what a device waits before it repeats itself (RFC 7252 §4.8). Usual is less than one, on a machine that is not busy.
+as long as they come. Unblocked, they would ask for six times the time there is, and the wait would be far longer.
+Usual is less than one, on a machine that is not busy.
 """
 
-NEARLY_QUIET_S = 0.05
-"""What it may be more than before the runaways came, once they are blocked."""
+NEARLY_QUIET_S = 1.0
+"""What it may be more than before the runaways came, once they are blocked, on a machine with other work to do."""
 
 
 class Answer(NamedTuple):
