@@ -54,7 +54,7 @@ def test_while_the_disk_stalls_it_drops_counts_and_never_waits(tmp_path: Path) -
         began_s = time.monotonic()
         for _ in range(WAITING_PORTIONS + 10):
             it.put([event(NOW_MS), event(NOW_MS)])
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s < 2
         other.execute("ROLLBACK")
     it.stop()
     dropped = metrics.counters[EVENTS_DROPPED_TOTAL, "supervisor"]

@@ -125,7 +125,7 @@ def test_a_call_over_the_budget_is_reported_with_its_time_also_where_it_fails(fa
         with pytest.raises(ConverterError) if fails else contextlib.nullcontext():
             decode(payload, RECEIVED_MS)
     (taken_s,) = reported
-    assert 0.6 <= taken_s < 60
+    assert 0.6 <= taken_s < 5
 
 
 def test_an_exception_comes_back_with_the_innermost_line_of_the_users_own() -> None:

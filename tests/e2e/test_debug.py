@@ -186,5 +186,5 @@ def test_a_disk_that_stalls_the_events_stalls_no_uplink(gateway: Gateway) -> Non
         began_s = time.monotonic()
         for _ in range(5):
             assert coap_client("-m", "post", url, payload=JSON) == ""
-        assert time.monotonic() - began_s < 10  # each would wait for 5 s
+        assert time.monotonic() - began_s < 4
     eventually(lambda: events(gateway), "events are kept again")

@@ -113,7 +113,7 @@ def test_sigkill_of_worker_and_supervisor_loses_nothing_acknowledged(make_gatewa
     eventually(lambda: stored(gateway, 20) >= sender.acknowledged, "every acknowledged uplink is in the history")
 
 
-def test_a_killed_worker_is_back_soon_and_the_others_never_notice(make_gateway: Callable[..., Gateway]) -> None:
+def test_a_killed_worker_is_back_within_2_s_and_the_others_never_notice(make_gateway: Callable[..., Gateway]) -> None:
     gateway = make_gateway(GATEWAY_WORKERS="2")
     url = gateway.add_demo("json")
     gateway.start()
@@ -121,7 +121,7 @@ def test_a_killed_worker_is_back_soon_and_the_others_never_notice(make_gateway: 
     os.kill(first, signal.SIGKILL)
     killed_s = time.monotonic()
     eventually(lambda: gateway.log.count("listens on") == 3, "the worker is back")
-    assert time.monotonic() - killed_s < 10  # usual is less than one, on a machine that is not busy
+    assert time.monotonic() - killed_s < 2
     assert second in gateway.worker_pids()
     assert "worker 0 ended unasked (signal SIGKILL)" in gateway.log
     for _ in range(8):  # from as many ports: both workers get some
