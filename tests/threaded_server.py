@@ -57,10 +57,14 @@ class ThreadedServer(ABC):
 
     async def _close(self) -> None:
         assert self._server is not None
-        self._server.close()
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening)
+        # One that was accepted a moment ago gets its task in some turns of the loop. Were the server closed by
+        # then, asyncio would forget the connection without closing it.
         while asyncio.all_tasks() - {asyncio.current_task()}:
             await self._drop()
-            await asyncio.sleep(0)  # one that was accepted a moment ago gets its task in some turns of the loop
+            await asyncio.sleep(0)
+        self._server.close()
         await self._server.wait_closed()
 
     async def _drop(self) -> None:

@@ -5,7 +5,7 @@ import ipaddress
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -15,8 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.dtls.certificates import DAY_S, Issued
-
-HOST = "127.0.0.1"
+from tests.threaded_server import HOST, ThreadedServer
 
 
 class Posted(NamedTuple):
@@ -93,35 +92,18 @@ async def receiving(give: Answer | None = None, tls: ssl.SSLContext | None = Non
         await runner.cleanup()
 
 
-RawAnswer: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Behaviour: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
-@asynccontextmanager
-async def raw_server(behave: RawAnswer) -> AsyncIterator[str]:
-    """A TCP server that behaves like this on each connection; its URL."""
-    tasks: set[asyncio.Task[Any]] = set()
+class TcpServer(ThreadedServer):
+    """Behaves like this on each connection."""
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await behave(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):  # not passed on: asyncio's own server would log it
-            pass
-        finally:
-            tasks.discard(task)
-            writer.transport.abort()
+    def __init__(self, behave: Behaviour) -> None:
+        super().__init__()
+        self._behave = behave
 
-    server = await asyncio.start_server(accept, HOST, 0)
-    try:
-        yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/"
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._behave(reader, writer)
 
 
 # -- certificates --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.sinks import http
 from gateway.sinks.sink import RefusedRecords, SinkError, Trouble
 from tests.sinks.http_sinks import TOKEN, deliver, sink_for, trouble_at
-from tests.sinks.receivers import RawAnswer, raw_server
+from tests.sinks.receivers import HOST, Behaviour, TcpServer
 from tests.sinks.records import Taken, records
 
 
@@ -41,17 +41,17 @@ def test_no_connection_in_time_is_unreachable() -> None:
     assert (error.trouble, error.message) == (Trouble.UNREACHABLE, "no connection in time")
 
 
-def behave(url_answer: RawAnswer, **values: Any) -> Taken:
+def behave(behaviour: Behaviour, **values: Any) -> Taken:
     """Deliver to a server that behaves like this."""
 
     async def scenario() -> Taken:
-        async with raw_server(url_answer) as url:
-            return await deliver(sink_for(url, **values), records(2))
+        with TcpServer(behaviour) as server:
+            return await deliver(sink_for(f"http://{HOST}:{server.port}/", **values), records(2))
 
     return asyncio.run(scenario())
 
 
-def saying(data: bytes, *, then_close: bool = True) -> RawAnswer:
+def saying(data: bytes, *, then_close: bool = True) -> Behaviour:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1 << 16):
             writer.write(data)
@@ -152,7 +152,7 @@ async def body_that_stops(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 @pytest.mark.parametrize("hostile", [endless_body, body_that_stops])
-def test_a_confirmation_counts_though_its_body_never_ends(hostile: RawAnswer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confirmation_counts_though_its_body_never_ends(hostile: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "ANSWER_PATIENCE_S", 0.1)
     assert behave(hostile).count == 2
 

@@ -24,7 +24,7 @@ from gateway.sinks.as_json import as_json
 from gateway.sinks.http_answers import Answer, check
 from gateway.sinks.registry import MAKERS, make_sinks
 from gateway.sinks.sink import Record, RefusedRecords, Sink, SinkError
-from tests.sinks.receivers import HOST, raw_server, receiving
+from tests.sinks.receivers import HOST, TcpServer, receiving
 from tests.sinks.records import CountingHost, Taken, ids, record, records, settings_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sinks.md").read_text(encoding="utf-8")
@@ -242,10 +242,9 @@ async def line_receiver(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 def test_the_new_sink_delivers_refuses_and_fails_as_the_protocol_asks(lines_sink: Any) -> None:
     async def scenario() -> None:
-        async with raw_server(line_receiver) as url:
-            port = int(url.rstrip("/").rpartition(":")[2])
-            (sink,) = lines_sink(gateway_lines_sink_host=HOST, gateway_lines_sink_port=port)
-            assert sink.destination == f"{HOST}:{port}"
+        with TcpServer(line_receiver) as server:
+            (sink,) = lines_sink(gateway_lines_sink_host=HOST, gateway_lines_sink_port=server.port)
+            assert sink.destination == f"{HOST}:{server.port}"
             async with sink.connect() as session:
                 taken = Taken()
                 await session.deliver(records(2), taken)
