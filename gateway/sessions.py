@@ -9,19 +9,19 @@ Asked for by two commands:
 """
 
 import asyncio
-import itertools
 import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway.command_socket import Commands
 from gateway.credentials.writing import write_secret
 from gateway.dtls.tickets import TICKET_LIFETIME_S
-from gateway.errors import ConfigurationError, NotFoundError, UnavailableError, UsageError
+from gateway.errors import ConfigurationError, NotFoundError, UsageError
 from gateway.model import JsonValue
+from gateway.questions import Questions
 
 LIMIT_MAX: Final = 1000
 """Most sessions in an answer."""
@@ -31,9 +31,6 @@ SEARCH_CHARACTERS: Final = 256
 
 PAUSE_S: Final = 0.002
 """How long a worker has for its devices, between two portions: more than a portion takes."""
-
-ANSWER_PATIENCE_S: Final = 5.0
-"""How long a worker may take to answer."""
 
 ENDED_FILE: Final = "ended-sessions.json"
 """Holds, in the data directory, the sessions that must not be resumed: by tag, until when (s since 1970)."""
@@ -54,6 +51,7 @@ class Sessions:
         data_dir: Path,
         *,
         workers: int,
+        questions: Questions,
         tell: Callable[[int, Mapping[str, object]], bool],
         count: Callable[[], int],
     ) -> None:
@@ -61,11 +59,9 @@ class Sessions:
         sessions.
         """
         self._workers = workers
+        self._questions = questions
         self._tell = tell
         self._count = count
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[int, asyncio.Future[JsonValue]]] = {}
-        """Questions that were asked, by number, each with its worker."""
         self._ended = _EndedSessions(data_dir / ENDED_FILE)
 
     @property
@@ -73,38 +69,10 @@ class Sessions:
         """What can be asked of it by the command socket."""
         return {"sessions": self._sessions, "end_session": self._end_session}
 
-    def take(self, message: Mapping[str, Any]) -> None:
-        """Take a worker's answer."""
-        _, answer = self._waiting.get(message["answer"], (0, None))
-        if answer is not None and not answer.done():
-            answer.set_result(message["of"])
-
     def worker_serves(self, worker: int) -> None:
         """A worker is ready: it must know what its predecessor knew."""
         for start in range(0, len(self._ended.all), _TAGS_PER_MESSAGE):
             self._tell(worker, {"not_resumed": self._ended.all[start : start + _TAGS_PER_MESSAGE]})
-
-    def worker_ended(self, worker: int) -> None:
-        """A worker is no more, and answers nothing."""
-        for asked, answer in self._waiting.values():
-            if asked == worker and not answer.done():
-                answer.set_result(None)
-
-    async def _ask(self, worker: int, question: Mapping[str, object]) -> JsonValue:
-        """A worker's answer; None where it does not run. Raises UnavailableError where it takes too long."""
-        number = next(self._numbers)
-        answer: asyncio.Future[JsonValue] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = worker, answer
-        try:
-            if not self._tell(worker, {"ask": number, **question}):
-                return None
-            return await asyncio.wait_for(answer, ANSWER_PATIENCE_S)
-        except TimeoutError:
-            raise UnavailableError(
-                f"worker {worker} has not answered for {ANSWER_PATIENCE_S:.0f} s", hint="try again; see its log"
-            ) from None
-        finally:
-            del self._waiting[number]
 
     async def _sessions(self, of: JsonValue) -> JsonValue:
         search, limit, after = str(of["search"]), int(of["limit"]), str(of["after"] or "")
@@ -117,7 +85,7 @@ class Sessions:
             behind = after
             while True:
                 asked = {"search": search, "limit": limit - len(items), "after": behind}
-                portion = await self._ask(worker, {"sessions": asked})
+                portion = await self._questions.ask(worker, {"sessions": asked})
                 if portion is None:
                     break
                 items += portion["items"]
@@ -132,7 +100,7 @@ class Sessions:
 
     async def _end_session(self, of: JsonValue) -> JsonValue:
         id = str(of["id"])
-        ended = await self._ask(self._worker_of(id), {"end_session": id})
+        ended = await self._questions.ask(self._worker_of(id), {"end_session": id})
         if ended is None:
             raise NotFoundError(f"there is no session {id}", hint="gateway session list shows those that there are")
         if ended["tag"]:

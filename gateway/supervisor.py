@@ -23,10 +23,12 @@ from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError, UsageError
 from gateway.event_keeper import EventKeeper
 from gateway.figures import Figures
+from gateway.following import Following
 from gateway.integrations.endpoints import check_integration
 from gateway.listeners.dtls_policy import DtlsPolicy, load_key_file
 from gateway.logs import configure_logging
 from gateway.metrics import UPLINKS_TOTAL, WORKER_RESTARTS_TOTAL
+from gateway.questions import Questions
 from gateway.readiness import Readiness
 from gateway.service import Service
 from gateway.sessions import Sessions
@@ -175,8 +177,14 @@ class _Supervisor:
         self._figures = figures
         self._events = events
         self._controls: dict[int, asyncio.StreamWriter] = {}
+        self._questions = Questions(self._tell)
+        self._following = Following(len(sockets), self._questions)
         self._sessions = Sessions(
-            settings.gateway_data_dir, workers=len(sockets), tell=self._tell, count=figures.count_sessions
+            settings.gateway_data_dir,
+            workers=len(sockets),
+            questions=self._questions,
+            tell=self._tell,
+            count=figures.count_sessions,
         )
         self._service = Service(settings, Notifier.from_environment(), workers=len(sockets), tell=self._tell)
         self._readiness = Readiness(len(sockets))
@@ -192,9 +200,11 @@ class _Supervisor:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        own = {**self._figures.commands, **self._sessions.commands, **self._readiness.commands}
+        own = (self._figures, self._following, self._sessions, self._readiness)
+        for one in own:
+            commands = {**commands, **one.commands}
         async with (
-            serving(self._settings.gateway_data_dir, {**commands, **own}),
+            serving(self._settings.gateway_data_dir, commands),
             self._service.running(self._stopping),
             asyncio.TaskGroup() as watchers,
         ):
@@ -226,7 +236,7 @@ class _Supervisor:
                 code = 1
                 restarts.slow_down()
             self._figures.worker_ended(index)
-            self._sessions.worker_ended(index)
+            self._questions.worker_ended(index)
             self._service.worker_ended(index)
             self._readiness.worker_ended(index)
             if self._stopping.is_set():
@@ -286,7 +296,7 @@ class _Supervisor:
         elif "events" in message:
             self._events.put(message["events"])
         elif "answer" in message:
-            self._sessions.take(message)
+            self._questions.take(message)
         elif "ready" in message:
             self._has_served[index] = True
             self._sessions.worker_serves(index)

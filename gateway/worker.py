@@ -245,7 +245,10 @@ class Worker:
         stop.set()
 
     def _answer(self, message: dict[str, Any]) -> JsonValue:
-        """What is asked of the sessions; null for one that is not there."""
+        """Whether the catalogue is followed; what is asked of the sessions, null for one that is not there."""
+        if "follow_catalogue" in message:
+            self._follow_catalogue()
+            return not self._catalogue_error
         if self._dtls is None:
             return {"items": [], "next": None} if "sessions" in message else None
         sessions = self._dtls.sessions

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.dtls.tickets import TICKET_LIFETIME_S
 from gateway.errors import NotFoundError, UnavailableError, UsageError
+from gateway.questions import Questions
 from gateway.sessions import ENDED_FILE, ENDED_MAX, LIMIT_MAX, SEARCH_CHARACTERS, Sessions
 
 PORTION = 3
@@ -26,7 +27,14 @@ class Workers:
         self.silent: set[int] = set()
         self.refused: list[list[str]] = [[] for _ in sessions]
         self.messages: list[Mapping[str, Any]] = []
-        self.it = Sessions(folder, workers=len(sessions), tell=self._tell, count=lambda: sum(map(len, self.sessions)))
+        self.questions = Questions(self._tell)
+        self.it = Sessions(
+            folder,
+            workers=len(sessions),
+            questions=self.questions,
+            tell=self._tell,
+            count=lambda: sum(map(len, self.sessions)),
+        )
 
     def _tell(self, worker: int, message: Mapping[str, Any]) -> bool:
         if worker in self.down:
@@ -36,7 +44,7 @@ class Workers:
             self.refused[worker] += [tag for tag, _ in message["not_resumed"]]
         elif worker not in self.silent:
             answer = {"answer": message["ask"], "of": self._answer(worker, message)}
-            asyncio.get_running_loop().call_soon(self.it.take, answer)
+            asyncio.get_running_loop().call_soon(self.questions.take, answer)
         return True
 
     def _answer(self, worker: int, message: Mapping[str, Any]) -> Any:
@@ -129,15 +137,15 @@ def test_a_worker_that_ends_while_it_is_asked_leaves_nobody_waiting(tmp_path: Pa
         asked = asyncio.create_task(workers.list())
         while not workers.messages:
             await asyncio.sleep(0)
-        workers.it.worker_ended(0)
+        workers.questions.worker_ended(0)
         assert ids(await asked) == workers.sessions[1]
-        workers.it.take({"answer": 1, "of": {"items": [], "next": None}})  # too late, and nobody's any more
+        workers.questions.take({"answer": 1, "of": {"items": [], "next": None}})  # too late, and nobody's any more
 
     asyncio.run(check())
 
 
 def test_a_worker_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.sessions.ANSWER_PATIENCE_S", 0.01)
+    monkeypatch.setattr("gateway.questions.ANSWER_PATIENCE_S", 0.01)
 
     async def check() -> None:
         workers = Workers(tmp_path, 2)

@@ -5,6 +5,7 @@ opens what it needs itself, in a `with` block: `with backend.catalogue() as cata
 functions, which FastAPI runs in its threads.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
@@ -16,6 +17,7 @@ from gateway.api.streams import Streams
 from gateway.command_socket import ask, ask_soon
 from gateway.errors import UnavailableError
 from gateway.model import JsonValue
+from gateway.operations.catalogue import open_catalogue
 from gateway.operations.converter_runs import ConverterRuns
 from gateway.settings import Settings
 from gateway.storage.catalogue import Catalogue
@@ -42,9 +44,9 @@ class Backend:
         """The streams of server-sent events."""
         return Streams()
 
-    def catalogue(self) -> Catalogue:
-        """The catalogue, for one thread; to be closed."""
-        return Catalogue(self.settings.gateway_data_dir)
+    def catalogue(self) -> AbstractContextManager[Catalogue]:
+        """The catalogue, for one thread. What is changed in the block is in force at its end."""
+        return open_catalogue(self.settings.gateway_data_dir)
 
     def devices(self) -> DeviceView:
         """The devices, for one thread; to be closed."""

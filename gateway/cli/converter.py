@@ -87,7 +87,7 @@ def update(
     force: Annotated[bool, typer.Option("--force", help="Even where example cases fail with the new source")] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Change what is given, and leave the rest; a running gateway follows within a second.
+    """Change what is given, and leave the rest; a running gateway has followed when this ends.
 
     A new source is compiled first, and refused where one of the converter's example cases fails with it.
     """

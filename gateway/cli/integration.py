@@ -1,6 +1,7 @@
 """`gateway integration`: the ways in for devices."""
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import uuid4
@@ -84,7 +85,7 @@ def create(
     disabled: Annotated[bool, typer.Option("--disabled", help="Create it, but take no uplinks yet")] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Create an integration; a running gateway serves it within a second."""
+    """Create an integration; a running gateway serves it when this ends."""
     settings = load_settings()
     integration = Integration(
         name=name,
@@ -164,7 +165,7 @@ def update(
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it takes uplinks")] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Change what is given, and leave the rest; a running gateway follows within a second."""
+    """Change what is given, and leave the rest; a running gateway has followed when this ends."""
     settings = load_settings()
     with open_catalogue(settings) as catalogue:
         old = catalogue.integration(name)
@@ -215,11 +216,11 @@ def delete(name: Name) -> None:
     print_line(f'Integration "{name}" is deleted.')
 
 
-def open_catalogue(settings: Settings) -> "Catalogue":
-    """The catalogue of the data directory; raises ConfigurationError where it can't be opened."""
-    from gateway.storage.catalogue import Catalogue
+def open_catalogue(settings: Settings) -> AbstractContextManager["Catalogue"]:
+    """The catalogue of the data directory, as `gateway.operations` opens it."""
+    from gateway.operations.catalogue import open_catalogue
 
-    return Catalogue(settings.gateway_data_dir)
+    return open_catalogue(settings.gateway_data_dir)
 
 
 def note_dtls_off(settings: Settings) -> None:

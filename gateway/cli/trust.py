@@ -50,7 +50,7 @@ def add(
 ) -> None:
     """Trust the certificates in a file, of CAs or of single devices, or a raw public key (RFC 7250).
 
-    A running gateway follows within a second. What is trusted already stays as it is.
+    A running gateway has followed when this ends. What is trusted already stays as it is.
     """
     from gateway.credentials.files import MAX_FILE_BYTES
     from gateway.operations.trust import add_trusted, read_trusted

@@ -139,6 +139,11 @@ class Catalogue:
                 )
             self._connection.execute("DELETE FROM converters WHERE name = ?", (name,))
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was written by this connection."""
+        return self._connection.total_changes > 0
+
     def data_version(self) -> int:
         """A number that is another one once another connection has committed a change to the catalogue."""
         with sqlite_errors(self._file.path):

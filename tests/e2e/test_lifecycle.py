@@ -224,15 +224,13 @@ def test_integrations_change_while_it_runs_without_a_lost_request(gateway: Gatew
     sending = threading.Thread(target=sender.run, args=(60.0,))
     sending.start()
     late = gateway.add_demo("json")
-    created_s = time.monotonic()
-    eventually(lambda: coap_client("-m", "post", late, payload=JSON) == "", "the new integration works")
-    assert time.monotonic() - created_s < 1.5  # effective within 1 s; the client's own start takes a moment
+    assert coap_client("-m", "post", late, payload=JSON) == ""
     gateway.command("integration", "disable", "json")
-    eventually(lambda: coap_client("-m", "post", late, payload=JSON).startswith("4.04"), "it is disabled")
+    assert coap_client("-m", "post", late, payload=JSON).startswith("4.04")
     gateway.command("integration", "enable", "json")
-    eventually(lambda: coap_client("-m", "post", late, payload=JSON) == "", "it is enabled again")
+    assert coap_client("-m", "post", late, payload=JSON) == ""
     gateway.command("integration", "delete", "json")
-    eventually(lambda: coap_client("-m", "post", late, payload=JSON).startswith("4.04"), "it is deleted")
+    assert coap_client("-m", "post", late, payload=JSON).startswith("4.04")
     sending.join(60)
     sender.close()
     assert sender.refused == []

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gateway.sinks import http
 from gateway.sinks.sink import RefusedRecords, SinkError, Trouble
 from tests.sinks.http_sinks import TOKEN, deliver, sink_for, trouble_at
-from tests.sinks.receivers import HOST, Behaviour, TcpServer
+from tests.sinks.receivers import Behaviour, TcpServer
 from tests.sinks.records import Taken, records
+from tests.threaded_server import HOST
 
 
 def test_a_port_where_nobody_listens_is_unreachable() -> None:

@@ -24,8 +24,9 @@ from gateway.sinks.as_json import as_json
 from gateway.sinks.http_answers import Answer, check
 from gateway.sinks.registry import MAKERS, make_sinks
 from gateway.sinks.sink import Record, RefusedRecords, Sink, SinkError
-from tests.sinks.receivers import HOST, TcpServer, receiving
+from tests.sinks.receivers import TcpServer, receiving
 from tests.sinks.records import CountingHost, Taken, ids, record, records, settings_of
+from tests.threaded_server import HOST
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sinks.md").read_text(encoding="utf-8")
 
