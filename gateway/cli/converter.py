@@ -80,6 +80,9 @@ def show(name: Name, format: FormatOption = Format.TABLE) -> None:
 @app.command()
 def update(
     name: Name,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Give it another name; its integrations follow")
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="File with the source; - reads standard input")] = None,
     update_only_key: Annotated[
         list[str] | None, typer.Option(help=f'{UpdateOnlyKeyHelp}; replaces those there are; "" for none')
@@ -92,8 +95,8 @@ def update(
     A new source is compiled first, and refused where one of the converter's example cases fails with it.
     """
     settings = load_settings()
-    if file is None and update_only_key is None:
-        raise UsageError("there is nothing to change", hint="give --file, --update-only-key or both")
+    if new_name is None and file is None and update_only_key is None:
+        raise UsageError("there is nothing to change", hint="give --name, --file or --update-only-key")
     with open_catalogue(settings) as catalogue:
         converter = catalogue.converter(name)
         if update_only_key is not None:
@@ -103,6 +106,9 @@ def update(
             with converter_trial.explained(converter, Format.TABLE):
                 compile_for(converter, settings)
             refuse_failing_cases(converter, settings, force=force)
+        if new_name is not None:
+            check_name("converter", new_name)
+            converter = replace(converter, name=new_name)
         catalogue.update_converter(name, converter)
     _print_changed(converter, format, "updated")
 

@@ -5,6 +5,7 @@ from typing import Final, Self
 import httpx
 from fastapi import FastAPI
 
+from gateway.api.paging import LIMIT_MAX
 from gateway.model import JsonValue
 from gateway.settings import Settings
 
@@ -67,6 +68,16 @@ class Api:
         """What is there. What is None in the query is left out."""
         given = {name: value for name, value in query.items() if value is not None}
         return (await self._send("GET", path, query=given)).json()
+
+    async def get_all(self, path: str) -> list[JsonValue]:
+        """All that a list has, however long it is, page by page; `path` is of one that goes on at an `offset`."""
+        found: list[JsonValue] = []
+        offset: int | None = 0
+        while offset is not None:
+            told = await self.get(path, limit=LIMIT_MAX, offset=offset)
+            found += told["items"]
+            offset = told["next"]
+        return found
 
     async def get_bytes(self, path: str) -> bytes:
         """A file."""

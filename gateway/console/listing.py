@@ -1,22 +1,18 @@
-"""Tables of long lists: a page at a time is asked of the API, and nothing else is loaded."""
+"""Tables of lists, and the field that looks for something in one."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from nicegui import ui
 
-from gateway.console.times import count
-from gateway.console.widgets import icon_button, in_page, text
+from gateway.console.pager import Fetch, Pager
+from gateway.console.widgets import in_page
 from gateway.model import JsonValue
 
-PAGE: Final = 50
-"""Rows of a page."""
-
 Row = dict[str, JsonValue]
-"""What is shown in the columns, by their names, with `id`; of a link also `href`, of a badge `tone`."""
-
-Fetch = Callable[[JsonValue], Awaitable[JsonValue]]
-"""Asks the API for the page behind a `next` of it; None for the first one."""
+"""What is shown in the columns, by their names, with `id`; of a link also `href`, of a badge `tone`. One that
+`stays` has no button of `on_act`.
+"""
 
 
 class Column(NamedTuple):
@@ -42,8 +38,8 @@ _SLOTS: Final = {
     "cut": '<q-td :props="props"><div class="cut">{{ props.value }}</div></q-td>',
     "outcome": """<q-td :props="props"><div :class="'cut ' + (props.row.tone === 'bad' ? 'tone-bad' : '')">{{
         props.value }}</div></q-td>""",
-    "act": """<q-td :props="props" auto-width><q-btn flat round dense size="sm" color="secondary"
-        :icon="props.col.name" :aria-label="props.col.label + ' ' + props.row.id"
+    "act": """<q-td :props="props" auto-width><q-btn v-if="!props.row.stays" flat round dense size="sm"
+        color="secondary" :icon="props.col.name" :aria-label="props.col.label + ' ' + props.row.id"
         @click.stop="$parent.$emit('act', props.row.id)"><q-tooltip>{{ props.col.label }}</q-tooltip></q-btn></q-td>""",
 }
 """Vue templates: constants, which show values of a row as text alone."""
@@ -66,52 +62,33 @@ class PagedTable:
         """`nothing` fills the place where there are no rows. `on_open` and `on_act` are given a row's id; with
         `on_select` rows can be ticked.
         """
-        self._fetch = fetch
         self._row = row
         self._make_nothing = nothing
-        self._pages: list[tuple[int, JsonValue]] = [(0, None)]
-        """How many rows are before each page that led to this one, and what it was asked with."""
-        self._asked = 0
         self._is_new = True
         """Whether something else is looked for than what is shown."""
         self.total: int | None = None
         self._table = plain_table(columns, on_open, on_act, on_select)
         self._nothing = ui.element("section").classes("panel")
         self._nothing.set_visibility(False)
-        self._following: tuple[int, JsonValue] = (0, None)
-        """As in `_pages`, of the page behind this one."""
-        self._make_pager()
-        self._pager.set_visibility(False)
+        self._pager = Pager(fetch, self._turned)
 
     @property
     def selected(self) -> list[JsonValue]:
         """The ids of the rows that are ticked."""
         return [row["id"] for row in self._table.selected]
 
-    @property
-    def is_at_start(self) -> bool:
-        """Whether its first page is shown."""
-        return len(self._pages) == 1
-
     async def restart(self) -> None:
         """Begin anew with the first page, because something else is looked for."""
-        self._pages = [(0, None)]
+        self._pager.restart()
         self._is_new = True
         self._table.selected = []
         await self.reload()
 
     async def reload(self) -> None:
-        """Ask for the page once more. Of several questions at a time the last one counts."""
-        self._asked += 1
-        asked = self._asked
-        told = await self._fetch(self._pages[-1][1])
-        if asked != self._asked:
-            return
-        if not told["items"] and not self.is_at_start:
-            self._pages.pop()
-            await self.reload()
-            return
-        self._show(told)
+        """Ask for the page once more."""
+        told = await self._pager.page()
+        if told is not None:
+            self._show(told)
 
     def _show(self, told: JsonValue) -> None:
         self.total = told["total"]
@@ -127,38 +104,10 @@ class PagedTable:
                 self._make_nothing()
         self._is_new = False
         self._nothing.set_visibility(not rows)
-        self._show_pager(len(rows), told["next"])
-
-    def _make_pager(self) -> None:
-        with ui.element("div").classes("bar") as self._pager:
-            ui.element("div").classes("space")
-            self._place = text("", "muted num")
-            self._back = icon_button("chevron_left", "Previous page", self._turn_back)
-            self._on = icon_button("chevron_right", "Next page", self._turn_on)
-
-    def _show_pager(self, shown: int, following: JsonValue) -> None:
-        before = self._pages[-1][0]
-        self._following = (before + shown, following)
-        of = f" of {count(self.total)}" if self.total is not None else ""
-        self._place.text = f"{count(before + 1)}–{count(before + shown)}{of}"
-        self._back.set_enabled(not self.is_at_start)
-        self._on.set_enabled(following is not None)
-        self._pager.set_visibility(not self.is_at_start or following is not None)
-
-    async def _turn_back(self) -> None:
-        if not self.is_at_start:
-            self._pages.pop()
-            await self._turned()
-
-    async def _turn_on(self) -> None:
-        if self._following[1] is not None:
-            self._pages.append(self._following)
-            await self._turned()
 
     async def _turned(self) -> None:
         self._table.selected = []
         await self.reload()
-        ui.run_javascript("window.scrollTo(0, 0)")
 
 
 def plain_table(
@@ -175,7 +124,7 @@ def plain_table(
         selection="multiple" if on_select else None,
         on_select=on_select,
     )
-    table.props("flat hide-pagination :rows-per-page-options=[0]").classes("listing")
+    table.props("flat hide-pagination color=primary :rows-per-page-options=[0]").classes("listing")
     for column in columns:
         if column.kind in _SLOTS:
             table.add_slot(f"body-cell-{column.name}", _SLOTS[column.kind])

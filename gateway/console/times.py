@@ -58,7 +58,8 @@ def size(amount: float) -> str:
     """So many bytes."""
     place = min(int(math.log2(amount) // 10), len(_SIZES) - 1) if amount >= 1 else 0
     value = amount / 1024**place
-    return f"{value:.0f} {_SIZES[place]}" if place == 0 or value >= 100 else f"{value:.1f} {_SIZES[place]}"
+    written = f"{value:.0f}" if place == 0 or value >= 100 else f"{value:.1f}"
+    return f"{written}\N{NO-BREAK SPACE}{_SIZES[place]}"
 
 
 def count(number: float | None) -> str:

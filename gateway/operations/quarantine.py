@@ -35,7 +35,8 @@ class TodaysConverters:
         integration = self._integrations.get(uplink.integration)
         try:
             if integration is None:
-                raise NotFoundError(f"there is no integration named {uplink.integration} any more")
+                missing = f"there is no integration named {uplink.integration} any more"
+                raise NotFoundError(f"{missing}; it can be replayed once one has that name")
             decode = self._decoder(integration.converter).bind(uplink.metadata)
             writable = writable_by(integration, uplink.principal)
             if writable is not None:

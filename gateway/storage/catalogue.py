@@ -22,6 +22,9 @@ from gateway.storage.user_store import UserStore
 
 __all__ = ["FILE_NAME", "Catalogue"]
 
+NAMED_MAX: Final = 20
+"""Most names in one message."""
+
 _INTEGRATION_COLUMNS: Final = (
     "name, converter, routing_key, enabled, security_mode, path_prefix, metadata, identity_binding, require_principal, "
     "debug_mode, debug_until_ms"
@@ -133,7 +136,7 @@ class Catalogue:
             users = self._file.names("SELECT name FROM integrations WHERE converter = ? ORDER BY name", name)
             if users:
                 raise UsageError(
-                    f"converter {name} is used by {_listed('integration', users)}",
+                    f"converter {name} is used by integration{'s' if len(users) > 1 else ''} {_listed(users)}",
                     hint="give them another converter (gateway integration update NAME --converter OTHER), "
                     "or delete them first",
                 )
@@ -275,10 +278,11 @@ def _known_values(what: str) -> Iterator[None]:
         ) from error
 
 
-def _listed(noun: str, names: list[str]) -> str:
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+def _listed(names: list[str]) -> str:
+    rest = len(names) - NAMED_MAX
+    return ", ".join(names[:NAMED_MAX]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _not_found(noun: str, name: str, there: list[str]) -> NotFoundError:
-    hint = f"there are: {', '.join(there)}" if there else f"there is none yet (gateway {noun} create NAME …)"
+    hint = f"there are: {_listed(there)}" if there else f"there is none yet (gateway {noun} create NAME …)"
     return NotFoundError(f"there is no {noun} named {name}", hint=hint)

@@ -59,7 +59,7 @@ PICTURES = (
     Picture("integrations", "/integrations", ".code-line", in_docs=True),
     Picture("integration-commands", "/integrations", ".code-line", _open_commands),
     Picture("integration-form", "/integrations", ".code-line", _open_form),
-    Picture("converters", "/converters", ".row-item"),
+    Picture("converters", "/converters", ".listing tbody tr"),
     Picture("converter", "/converters/edit?name=tutorial", ".report", in_docs=True),
     Picture("converter-error", "/converters/edit?name=tutorial", ".report", _break_source),
     Picture("devices", "/devices", ".listing tbody tr", in_docs=True),

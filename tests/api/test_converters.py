@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from gateway.api.paging import LIMIT_MAX
 from gateway.api.routes.converters import IMPORTED_MAX
-from gateway.model import Role
+from gateway.model import Converter, Language, Role
 from tests.api.rig import DECODER, Api
 
 TBEL = "var r = {deviceName: decodeToString(payload), telemetry: {a: 1}}; return r;"
@@ -77,7 +79,19 @@ def test_what_is_wrong_is_said_beside_the_field(api: Api, field: str, value: Any
 def test_a_name_that_a_path_would_take_for_another_ones_case_is_refused(api: Api, name: str) -> None:
     new = {"name": name, "language": "javascript", "source": "return [];"}
     assert api.fields("POST", "/converters", json=new) == ["name"]
-    api.ok("POST", "/converters", json={**new, "name": name.replace("/", "/the ")})
+    made = api.ok("POST", "/converters", json={**new, "name": name.replace("/", "/the ")})["name"]
+    path = f"/converters/{quote(made, safe='')}"
+    assert api.fields("PUT", path, json={"source": "return [];", "name": name}) == ["name"]
+
+
+@pytest.mark.parametrize("case", ["a/cases", "a/cases/b", "a/export/b", "debug/commands"])
+def test_a_case_with_such_a_name_is_refused_too(api: Api, case: str) -> None:
+    created(api)
+    given = {"payload": "SN-1", "payload_format": "text"}
+    problem = api.problem("PUT", f"/converters/c/cases/{quote(case, safe='')}", 422, json=given)
+    assert [error["field"] for error in problem["errors"]] == ["name"]
+    assert "a name has no /cases" in problem["hint"]
+    assert api.get("/converters/c")["cases"] == []
 
 
 def test_a_syntax_error_is_refused_with_its_line(api: Api) -> None:
@@ -106,6 +120,50 @@ def test_a_source_is_replaced_and_the_rest_stays(api: Api) -> None:
     api.problem("GET", "/converters/c", 404)
     assert api.fields("PUT", "/converters/d", json={"source": "return {", "language": "javascript"}) == ["source"]
     api.problem("PUT", "/converters/nobody", 404, json={"source": "return [];"})
+
+
+def test_a_renamed_one_keeps_its_integrations_and_cases(api: Api) -> None:
+    api.integration("meters")
+    created(api, "taken")
+    api.ok("PUT", "/converters/meters/cases/one", json={"payload": "SN-1", "payload_format": "text"})
+    assert api.fields("PUT", "/converters/meters", json={"source": DECODER, "name": "taken"}) == ["name"]
+    assert api.fields("PUT", "/converters/meters", json={"source": DECODER, "name": ""}) == ["name"]
+    assert api.get("/integrations/meters")["converter"] == "meters"
+    renamed = api.ok("PUT", "/converters/meters", json={"source": DECODER, "name": "plant 1/meters"})
+    assert ([one["name"] for one in renamed["cases"]], renamed["name"]) == (["one"], "plant 1/meters")
+    assert api.get("/converters/plant%201%2Fmeters") == renamed
+    assert api.get("/integrations/meters")["converter"] == "plant 1/meters"
+    api.problem("GET", "/converters/meters", 404)
+
+
+def test_until_it_is_renamed_a_hint_calls_it_as_it_is_called(api: Api) -> None:
+    created(api)
+    api.ok("PUT", "/converters/c/cases/one", json={"payload": "SN-1", "payload_format": "text", "expect_current": True})
+    other = {"source": "return {deviceName: 'other'};", "name": "d"}
+    assert "gateway converter test c " in api.problem("PUT", "/converters/c", 422, json=other)["hint"]
+
+
+def test_some_are_found_by_a_part_of_their_name(api: Api) -> None:
+    for name in ("Straße 1", "street_2", "street 3"):
+        created(api, name, "return [];")
+    assert [one["name"] for one in api.get("/converters", search="STRASSE")["items"]] == ["Straße 1"]
+    assert [one["name"] for one in api.get("/converters", search="t_")["items"]] == ["street_2"]
+    page = api.get("/converters", search="street", limit=1)
+    assert ([one["name"] for one in page["items"]], page["total"], page["next"]) == (["street 3"], 2, 1)
+    assert api.get("/converters", search="%") == {"items": [], "total": 0, "next": None}
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_a_list_goes_on_where_an_answer_is_full(api: Api, beyond: int) -> None:
+    with api.catalogue() as catalogue:
+        for number in range(LIMIT_MAX + beyond):
+            catalogue.add_converter(Converter(f"c-{number:04}", Language.JAVASCRIPT, "return [];"))
+    page = api.get("/converters", limit=LIMIT_MAX)
+    assert (len(page["items"]), page["total"]) == (min(LIMIT_MAX, LIMIT_MAX + beyond), LIMIT_MAX + beyond)
+    assert page["next"] == (LIMIT_MAX if beyond > 0 else None)
+    if beyond > 0:
+        rest = api.get("/converters", limit=LIMIT_MAX, offset=page["next"])
+        assert ([one["name"] for one in rest["items"]], rest["next"]) == ([f"c-{LIMIT_MAX}"], None)
 
 
 def test_a_source_that_fails_an_example_is_refused_unless_forced(api: Api) -> None:

@@ -80,6 +80,24 @@ def test_update_refuses_a_syntax_error_and_leaves_the_old_source(cli: Cli) -> No
     assert cli("converter", "update", "nobody", "--file", cli.write("d.js", DECODER)).code == 1
 
 
+def test_update_renames_it_and_its_integrations_and_cases_follow(cli: Cli) -> None:
+    cli.converter("c")
+    cli.converter("taken")
+    cli.ok("converter", "case", "add", "c", "one", "--json", '{"deviceName": "a", "temperature": 1, "humidity": 2}')
+    cli.ok("integration", "create", "meters", "--converter", "c")
+    before = cli.ok("converter", "show", "c", "--format", "json").json
+    for refused in ("taken", "", " d", "d/cases", "d/commands/e", "n" * 256):
+        assert cli("converter", "update", "c", "--name", refused).code == 2
+    assert (
+        "a name has no /cases, /commands, /debug or /export" in cli("converter", "update", "c", "--name", "c/debug").err
+    )
+    assert cli.ok("converter", "show", "c", "--format", "json").json == before
+    renamed = cli.ok("converter", "update", "c", "--name", "d", "--format", "json")
+    assert renamed.json == {**before, "name": "d"}
+    assert cli("converter", "show", "c").code == 1
+    assert cli.ok("integration", "show", "meters", "--format", "json").json["converter"] == "d"
+
+
 def test_update_only_keys_are_kept_until_others_are_given(cli: Cli) -> None:
     def keys() -> object:
         return cli.ok("converter", "show", "c", "--format", "json").json["update_only_keys"]

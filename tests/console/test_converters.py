@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from gateway.console.pager import PAGE
 from gateway.console.pages.converter_templates import LANGUAGES, SAMPLES, template
 from gateway.converters import compile_converter
 from gateway.model import Converter, Language
+from gateway.storage.catalogue import Catalogue
 from tests.console.conftest import Visit
 from tests.e2e.harness import BINARY, DEMO, JSON, TEXT
 
@@ -134,6 +136,97 @@ def test_a_source_that_does_not_compile_is_not_saved(visit: Visit) -> None:
     visit.button("Save").click()
     expect(visit.page.locator(".note.bad").first).to_contain_text("SyntaxError")
     assert visit.served.json("converter", "show", "sound")["source"] == GOOD
+
+
+def test_it_is_renamed_in_its_editor_and_its_integrations_and_cases_follow(visit: Visit) -> None:
+    url = visit.served.add_integration("to be renamed", GOOD)
+    visit.served.command("converter", "case", "add", "to be renamed", "three", "--text", "abc")
+    visit.served.command("converter", "create", "in the way", "--language", "javascript", "--file", "-", text=GOOD)
+    visit.open("/converters/edit?name=to be renamed")
+    name = visit.page.get_by_label("Name", exact=True)
+    field = visit.page.locator(".q-field", has=name)
+    for wrong, why in (
+        ("in the way", "a converter named in the way exists already; choose another name"),
+        ("a/export", "a name has no /cases, /commands, /debug or /export in it"),
+        ("", "a name is 1 to 255 printable characters"),
+        ("n" * 256, "at most 255 characters"),
+    ):
+        name.fill(wrong)
+        visit.button("Save").click()
+        expect(field).to_contain_text(why)
+    assert visit.served.json("converter", "show", "to be renamed")["source"] == GOOD
+    name.fill(" plant 1/renamed & more ")
+    put_source(visit, GOOD.replace("'a'", "'mended'"))
+    visit.button("Save").click()
+    expect(visit.title).to_have_text("plant 1/renamed & more")
+    expect(field).not_to_contain_text("characters")
+    expect(visit.page.locator(".row-item", has_text="three")).to_contain_text("passed")
+    visit.page.reload()
+    expect(visit.title).to_have_text("plant 1/renamed & more")
+    expect(name).to_have_value("plant 1/renamed & more")
+    expect(visit.page.locator(".row-item", has_text="three")).to_be_visible()
+    names = {one["name"] for one in visit.served.json("converter", "list")}
+    assert names & {"to be renamed", "plant 1/renamed & more"} == {"plant 1/renamed & more"}
+    assert visit.served.json("integration", "show", "to be renamed")["converter"] == "plant 1/renamed & more"
+    visit.served.command("send", url, "--text", "abc")
+    visit.served.device("mended")
+
+
+def test_what_is_kept_after_a_renaming_goes_to_the_new_name(visit: Visit) -> None:
+    visit.served.command("converter", "create", "older", "--language", "javascript", "--file", "-", text=GOOD)
+    visit.open("/converters/edit?name=older")
+    visit.page.get_by_label("Name", exact=True).fill("newer")
+    visit.button("Save").click()
+    expect(visit.title).to_have_text("newer")
+    visit.button("Keep this trial").click()
+    dialog = visit.page.get_by_role("dialog")
+    for refused in ("a/cases", "a/cases/b", "a/debug"):
+        dialog.get_by_label("Name").fill(refused)
+        dialog.get_by_role("button", name="Keep").click()
+        expect(dialog.locator(".q-field")).to_contain_text("a name has no /cases, /commands, /debug or /export in it")
+    dialog.get_by_label("Name").fill("first")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(dialog).to_be_hidden()
+    expect(visit.page.locator(".row-item", has_text="first")).to_be_visible()
+    visit.page.get_by_label("Name", exact=True).fill("newest")
+    visit.button("Save").click()
+    expect(visit.title).to_have_text("newest")
+    expect(visit.page.locator(".row-item", has_text="first")).to_contain_text("passed")
+    assert [one["name"] for one in visit.served.json("converter", "show", "newest")["cases"]] == ["first"]
+
+
+def test_many_are_leafed_through_and_searched(visit: Visit) -> None:
+    names = [f"many-{number:02}" for number in range(PAGE + 1)]
+    with Catalogue(visit.served.data_dir) as catalogue:
+        for name in names:
+            catalogue.add_converter(Converter(name, Language.JAVASCRIPT, GOOD))
+        visit.open("/converters")
+        visit.page.get_by_label("Search by name").fill("MANY-")
+        expect(visit.page.get_by_text(f"{PAGE + 1} converters found")).to_be_visible()
+        expect(visit.row("many-")).to_have_count(PAGE)
+        visit.button("Next page").click()
+        expect(visit.row("many-")).to_have_count(1)
+        expect(visit.page.get_by_text(f"{PAGE + 1}–{PAGE + 1} of {PAGE + 1}")).to_be_visible()
+        visit.button(f"Delete {names[-1]}").click()
+        visit.dialog.get_by_role("button", name="Delete").click()
+        expect(visit.page.get_by_text(f"{PAGE} converters found")).to_be_visible()
+        expect(visit.row("many-")).to_have_count(PAGE)
+        for name in names[:-1]:
+            catalogue.remove_converter(name)
+    visit.page.get_by_label("Search by name").fill("many-0")
+    expect(visit.page.get_by_text("No such converter")).to_be_visible()
+
+
+def test_one_that_is_used_has_no_button_that_deletes_it(visit: Visit) -> None:
+    visit.served.add_integration("needs it", GOOD)
+    visit.served.command("converter", "create", "needs nobody", "--language", "tbel", "--file", "-", text=GOOD)
+    visit.open("/converters")
+    visit.page.get_by_label("Search by name").fill("needs")
+    expect(visit.row("needs")).to_have_count(2)
+    expect(visit.row("needs it")).to_contain_text("JavaScript")
+    expect(visit.row("needs nobody")).to_contain_text("not used")
+    expect(visit.button("Delete needs nobody")).to_be_visible()
+    expect(visit.button("Delete needs it")).to_have_count(0)
 
 
 def test_a_file_of_thingsboard_is_dropped_and_its_converter_exported_again(visit: Visit, tmp_path: Path) -> None:

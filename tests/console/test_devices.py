@@ -5,7 +5,7 @@ import time
 
 from playwright.sync_api import expect
 
-from gateway.console.listing import PAGE
+from gateway.console.pager import PAGE
 from tests.console.conftest import Visit
 
 AS_IT_SAYS = "return JSON.parse(String.fromCharCode.apply(String, payload));"

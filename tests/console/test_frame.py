@@ -1,14 +1,19 @@
 """What holds for every page: it needs nobody else's server, runs nobody else's scripts, and fits on a phone."""
 
+import re
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from gateway.console import frame, pages
 from tests.console.conftest import Visit
 
 pages.register()
+READABLE = 4.5
+"""Least contrast of a text (WCAG 2.2, 1.4.3)."""
+
 PAGES = [*(entry.path for entry in frame.entries()), "/converters/new"]
 
 
@@ -32,6 +37,30 @@ def test_a_page_fits_on_a_phone(visit: Visit, path: str) -> None:
     expect(visit.page.get_by_role("navigation", name="Pages")).to_be_in_viewport()
     visit.page.get_by_role("link", name="Converters", exact=True).click()
     expect(visit.title).to_have_text("Converters")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_stands_on_coloured_buttons_can_be_read(visit: Visit, scheme: Literal["light", "dark"]) -> None:
+    visit.served.command("psk", "add", f"read in the {scheme}")
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.open("/security?tab=psk")
+    assert contrast(visit.button("Add an identity")) >= READABLE
+    visit.button(f"Remove read in the {scheme}").click()
+    remove = visit.dialog.get_by_role("button", name="Remove")
+    expect(remove).to_be_visible()
+    assert contrast(remove) >= READABLE
+
+
+def contrast(element: Locator) -> float:
+    """Of an element's text and what is behind it, as WCAG 2.2 computes it."""
+    colours = element.evaluate("it => [getComputedStyle(it).color, getComputedStyle(it).backgroundColor]")
+    darker, lighter = sorted(_luminance([int(part) / 255 for part in re.findall(r"\d+", one)]) for one in colours)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: list[float]) -> float:
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_html_that_gets_into_a_page_runs_no_scripts(visit: Visit) -> None:

@@ -4,6 +4,9 @@ import re
 
 from playwright.sync_api import Locator, expect
 
+from gateway.console.pager import PAGE
+from gateway.model import Converter, Integration, Language
+from gateway.storage.catalogue import Catalogue
 from tests.console.conftest import Visit
 
 
@@ -63,6 +66,50 @@ def test_it_is_changed_with_its_metadata_and_shows_the_commands_of_each_way_in(v
     copied = visit.page.evaluate("navigator.clipboard.readText()")
     plain = next(url for url in kept["endpoints"] if url.startswith("coap:"))
     assert copied == f"coap-client-notls -m post -e 'SN-001,default,temperature,25.7,humidity,69' {plain}"
+
+
+def test_it_is_renamed_and_keeps_its_endpoint(visit: Visit) -> None:
+    visit.served.add_integration("once", "return {deviceName: 'a'};")
+    visit.served.add_integration("occupied", "return {deviceName: 'a'};")
+    before = visit.served.json("integration", "show", "once")
+    visit.open("/integrations")
+    card(visit, "once").get_by_role("button", name="Change").click()
+    name = visit.page.get_by_label("Name", exact=True)
+    for wrong, why in (
+        ("occupied", "an integration named occupied exists already; choose another name"),
+        ("once/debug", "a name has no /cases, /commands, /debug or /export in it"),
+        ("", "a name is 1 to 255 printable characters"),
+    ):
+        name.fill(wrong)
+        visit.dialog.get_by_role("button", name="Keep").click()
+        expect(visit.dialog.locator(".q-field", has=name)).to_contain_text(why)
+    name.fill("now/later")
+    visit.dialog.get_by_role("button", name="Keep").click()
+    expect(card(visit, "now/later")).to_contain_text(before["endpoints"][0])
+    expect(card(visit, "once")).to_be_hidden()
+    assert visit.served.json("integration", "show", "now/later") == {**before, "name": "now/later"}
+
+
+def test_many_are_leafed_through_and_searched(visit: Visit) -> None:
+    names = [f"way-{number:02}" for number in range(PAGE + 1)]
+    cards = visit.page.get_by_role("heading", name="way-")
+    with Catalogue(visit.served.data_dir) as catalogue:
+        catalogue.add_converter(Converter("of all ways", Language.JAVASCRIPT, "return [];"))
+        for name in names:
+            catalogue.add_integration(Integration(name, "of all ways", name))
+        visit.open("/integrations")
+        visit.page.get_by_label("Search by name").fill("WAY-")
+        expect(visit.page.get_by_text(f"{PAGE + 1} ways in for devices found")).to_be_visible()
+        expect(cards).to_have_count(PAGE)
+        visit.button("Next page").click()
+        expect(cards).to_have_text(names[-1:])
+        expect(visit.page.get_by_text(f"{PAGE + 1}–{PAGE + 1} of {PAGE + 1}")).to_be_visible()
+        catalogue.remove_integration(names[-1])  # the page is empty then, and the one before it is shown
+        expect(cards).to_have_count(PAGE, timeout=10_000)
+        expect(visit.button("Next page")).to_be_hidden()
+        for name in names[:-1]:
+            catalogue.remove_integration(name)
+    expect(visit.page.get_by_text("No such integration")).to_be_visible(timeout=10_000)
 
 
 def test_debugging_of_everything_shows_the_time_that_is_left(visit: Visit) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import ConfigurationError, GatewayError, NotFoundError, UsageError
 from gateway.model import Converter, ConverterCase, DebugMode, Integration, Language, SecurityMode
-from gateway.storage.catalogue import FILE_NAME, Catalogue
+from gateway.storage.catalogue import FILE_NAME, NAMED_MAX, Catalogue
 from gateway.storage.catalogue_file import MIGRATIONS
 from gateway.storage.database import open_database
 from tests.storage.processes import CONTEXT, WAIT_S, process
@@ -123,6 +123,26 @@ def test_what_is_not_there_is_an_error_that_lists_what_is(catalogue: Catalogue) 
             missing()
         assert caught.value.hint == "there are: tutorial"
     assert catalogue.snapshot() == ([METERS], [TUTORIAL])
+
+
+def test_a_message_names_some_of_many(catalogue: Catalogue) -> None:
+    names = [f"n-{number:02}" for number in range(NAMED_MAX)]
+    for name in names:
+        catalogue.add_integration(replace(METERS, name=name, routing_key=name))
+    listed = ", ".join(names)
+    assert _hint_of_missing(catalogue) == f"there are: {listed}"
+    with pytest.raises(UsageError, match=f"converter tutorial is used by integrations {listed}$"):
+        catalogue.remove_converter("tutorial")
+    catalogue.add_integration(METERS)
+    assert _hint_of_missing(catalogue) == f"there are: meters, {', '.join(names[:-1])} and 1 more"
+    with pytest.raises(UsageError, match=f"integrations meters, {', '.join(names[:-1])} and 1 more$"):
+        catalogue.remove_converter("tutorial")
+
+
+def _hint_of_missing(catalogue: Catalogue) -> str:
+    with pytest.raises(NotFoundError) as caught:
+        catalogue.integration("nobody")
+    return caught.value.hint
 
 
 @pytest.mark.parametrize(

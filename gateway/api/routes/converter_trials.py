@@ -136,6 +136,7 @@ def run_cases(user: Admin, name: str, backend: BackendOfApp, unsaved: Unsaved | 
 @router.put("/{name:path}/cases/{case:path}")
 def put_case(user: Admin, name: str, case: str, new: NewCase, backend: BackendOfApp) -> CaseFields:
     """Keep a payload, and the result that is expected; a case of that name is replaced."""
+    check_name("converter", name)  # where a case has /cases in its name, that looks like a part of this one
     check_name("case", case)
     with backend.catalogue() as catalogue:
         converter = catalogue.converter(name)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from gateway.api.auth import Admin, Viewer
 from gateway.api.backend import BackendOfApp
 from gateway.api.downloads import attachment
-from gateway.api.paging import Limit, Offset, Page, page_of
+from gateway.api.paging import Limit, Offset, Page, Search, named_like, page_of
 from gateway.api.problems import about
 from gateway.api.routes.converter_trials import CaseFields
 from gateway.converters.thingsboard_file import UPDATE_ONLY_KEYS_MAX, converter_file, read_converters
@@ -90,11 +90,12 @@ class Imports(BaseModel):
 
 @router.get("")
 def list_converters(
-    user: Viewer, backend: BackendOfApp, limit: Limit = 100, offset: Offset = 0
+    user: Viewer, backend: BackendOfApp, search: Search = "", limit: Limit = 100, offset: Offset = 0
 ) -> Page[ConverterSummary]:
     """Converters, by name, without their sources."""
     with backend.catalogue() as catalogue:
         integrations, converters = catalogue.snapshot()
+    found = named_like(search, converters)
     items = [
         ConverterSummary(
             name=one.name,
@@ -103,9 +104,9 @@ def list_converters(
             case_count=len(one.cases),
             used_by=[integration.name for integration in integrations if integration.converter == one.name],
         )
-        for one in converters[offset : offset + limit]
+        for one in found[offset : offset + limit]
     ]
-    return page_of(items, offset=offset, total=len(converters))
+    return page_of(items, offset=offset, total=len(found))
 
 
 @router.post("", status_code=201)
@@ -183,7 +184,7 @@ def replace_converter(user: Admin, name: str, change: ConverterChange, backend: 
         old = catalogue.converter(name)
     converter = _changed(old, change)
     with about("source"):
-        backend.runs.check(converter, force=change.force)
+        backend.runs.check(replace(converter, name=name), force=change.force)  # hints call it as it is called yet
     with backend.catalogue() as catalogue:
         catalogue.update_converter(name, converter)
     return _fields(converter)

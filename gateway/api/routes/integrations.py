@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from gateway.api.auth import Admin, Viewer
 from gateway.api.backend import Backend, BackendOfApp
-from gateway.api.paging import Limit, Offset, Page, page_of
+from gateway.api.paging import Limit, Offset, Page, Search, named_like, page_of
 from gateway.errors import NotFoundError, UsageError
 from gateway.integrations.debug_mode import end_of
 from gateway.integrations.endpoints import NAME_CHARACTERS_MAX, check_integration
@@ -110,13 +110,13 @@ class Commands(BaseModel):
 
 @router.get("")
 def list_integrations(
-    user: Viewer, backend: BackendOfApp, limit: Limit = 100, offset: Offset = 0
+    user: Viewer, backend: BackendOfApp, search: Search = "", limit: Limit = 100, offset: Offset = 0
 ) -> Page[IntegrationFields]:
     """Integrations, by name."""
     with backend.catalogue() as catalogue:
-        integrations = catalogue.integrations()
-    items = [_fields(one, backend) for one in integrations[offset : offset + limit]]
-    return page_of(items, offset=offset, total=len(integrations))
+        found = named_like(search, catalogue.integrations())
+    items = [_fields(one, backend) for one in found[offset : offset + limit]]
+    return page_of(items, offset=offset, total=len(found))
 
 
 @router.post("", status_code=201)

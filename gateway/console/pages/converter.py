@@ -47,7 +47,7 @@ async def new_converter(session: Session) -> None:
 async def edit_converter(session: Session) -> None:
     """Look at one, try it and change it."""
     name = session.asked("name")
-    known = await session.api.get(f"/converters/{quote(name, safe='')}")
+    known = await session.api.get(_path(name))
     retitle(name)
     if session.is_admin:
         await _Page(session, known).build()
@@ -64,8 +64,7 @@ class _Page:
         self._form = Form()
 
     async def build(self) -> None:
-        integrations = await self._session.api.get("/integrations", limit=1000)
-        names = [one["name"] for one in integrations["items"]]
+        names = [one["name"] for one in await self._session.api.get_all("/integrations")]
         self._buttons()
         self._trouble = ui.element("div").classes("rows")
         with ui.element("div").classes("workbench"):
@@ -85,10 +84,9 @@ class _Page:
             await self._trial.take_likely(list(SAMPLES.values()))
 
     def _buttons(self) -> None:
-        with ui.element("div").classes("bar"):
-            if self._known is None:
-                self._name = self._form.add("name", ui.input("Name").props("autofocus"))
-                self._name.style("width: 260px")
+        with ui.element("div").classes("bar fields"):
+            name = ui.input("Name", value=self._known["name"] if self._known else "")
+            self._name = self._form.add("name", name.props("" if self._known else "autofocus")).style("width: 260px")
             language = self._known["language"] if self._known else _FIRST[1]
             self._language = ui.select(LANGUAGES, label="Language", value=language, on_change=self._changed_language)
             self._form.add("language", self._language).style("width: 150px")
@@ -176,26 +174,33 @@ class _Page:
         self._form.clear()
         self._trouble.clear()
         body: dict[str, JsonValue] = {
+            "name": self._name.value.strip(),
             "language": self._language.value,
             "source": self._editor.value,
             "update_only_keys": [key.strip() for key in self._keys.value.split(",") if key.strip()],
         }
         try:
             if self._known is None:
-                made = await self._session.api.post("/converters", {**body, "name": self._name.value.strip()})
+                made = await self._session.api.post("/converters", body)
                 say_done("The converter is there.")
                 _warn_of_leaving(False)
                 ui.navigate.to(f"/converters/edit?{urlencode({'name': made['name']})}")
                 return
-            self._known = await self._session.api.put(
-                f"/converters/{quote(self._known['name'], safe='')}", {**body, "force": force}
-            )
+            self._known = await self._session.api.put(_path(self._known["name"]), {**body, "force": force})
         except ApiProblem as problem:
             await self._refused(problem)
             return
         _warn_of_leaving(False)
+        self._follow_name()
         say_done("The converter is saved; the gateway follows within a second.")
         await self._cases.run()
+
+    def _follow_name(self) -> None:
+        """The page is that of the converter as it is called now, and so is its address."""
+        name = self._known["name"]
+        retitle(name)
+        ui.navigate.history.replace(f"?{urlencode({'name': name})}")
+        self._cases.follow_name(name)
 
     async def _refused(self, problem: ApiProblem) -> None:
         """The source does not compile, or a case fails with it: the page says which, and an admin may insist."""
@@ -211,8 +216,12 @@ class _Page:
 
     async def _export(self) -> None:
         name = self._known["name"]
-        content = await self._session.api.get(f"/converters/{quote(name, safe='')}/export")
+        content = await self._session.api.get(f"{_path(name)}/export")
         ui.download.content(json.dumps(content, indent=2, ensure_ascii=False), f"{name}.json", "application/json")
+
+
+def _path(name: str) -> str:
+    return f"/converters/{quote(name, safe='')}"
 
 
 def _warn_of_leaving(unsaved: bool) -> None:

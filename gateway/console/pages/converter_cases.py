@@ -30,7 +30,7 @@ class Cases:
 
     def __init__(self, session: Session, name: str, trial: Trial, source: Callable[[], tuple[str, str]]) -> None:
         self._session = session
-        self._path = f"/converters/{quote(name, safe='')}/cases"
+        self.follow_name(name)
         self._trial = trial
         self._source = source
         self._cases: list[JsonValue] = []
@@ -44,6 +44,10 @@ class Cases:
                     button("Keep this trial", self._ask_name, icon="add")
             self._trouble = ui.element("div")
             self._list = ui.element("div").classes("rows")
+
+    def follow_name(self, name: str) -> None:
+        """The converter is called so now; its cases have gone with it."""
+        self._path = f"/converters/{quote(name, safe='')}/cases"
 
     @property
     def exist(self) -> bool:
@@ -103,13 +107,13 @@ class Cases:
         with ui.dialog() as dialog, ui.card().classes("dialog"):
             Text("h2", "Keep this trial as a case")
             form = Form()
-            name = form.add("case", ui.input("Name").props("autofocus"))
+            name = form.add("name", ui.input("Name").props("autofocus"))
             strict = ui.switch("Expect what the kept converter returns today", value=True)
             text("Otherwise any report will do, as long as it does not fail.", "muted small")
 
             async def keep() -> None:
                 if not name.value.strip():
-                    form.say("case", "it needs a name")
+                    form.say("name", "it needs a name")
                     return
                 path = f"{self._path}/{quote(name.value.strip(), safe='')}"
                 body = {**self._trial.fields(), "expect_current": strict.value}

@@ -5,46 +5,65 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from gateway.console.assets import PREFIX
 from gateway.console.frame import page
+from gateway.console.listing import Column, PagedTable, Row, search_box, typed
+from gateway.console.pager import PAGE
 from gateway.console.pages.converter_import import import_converters
 from gateway.console.pages.converter_templates import LANGUAGES
 from gateway.console.session import Session
-from gateway.console.widgets import badge, button, confirm, empty, icon_button, panel, say_done, text
+from gateway.console.times import count
+from gateway.console.widgets import button, confirm, empty, say_done, text
 from gateway.model import JsonValue
 
-SHOWN_MAX: Final = 1000
-"""Most that are listed."""
+_COLUMNS: Final = (
+    Column("name", "Name", "link"),
+    Column("language", "Language", "badge"),
+    Column("lines", "Lines", wide_only=True, right=True),
+    Column("cases", "Example cases", wide_only=True, right=True),
+    Column("used", "Used by"),
+)
+_DELETE: Final = Column("o_delete", "Delete", "act")
 
 
 @page("/converters", "Converters", icon="o_transform", group="Set up", order=2)
 async def converters(session: Session) -> None:
-    """What there is, and how to get another."""
+    """A page of them at a time, by name, and how to get another."""
 
-    async def reload() -> None:
-        told = await session.api.get("/converters", limit=SHOWN_MAX)
-        summary.text = _summary(told["total"])
-        found.clear()
-        with found:
-            for one in told["items"]:
-                _row(session, one, reload)
-            if not told["items"]:
-                _nothing(session)
+    async def fetch(after: JsonValue) -> JsonValue:
+        told = await session.api.get("/converters", search=typed(search) or None, limit=PAGE, offset=after)
+        summary.text = _summary(told["total"], is_searched=bool(typed(search)))
+        return told
+
+    def nothing() -> None:
+        if typed(search):
+            empty("search_off", "No such converter", "No converter's name contains this.")
+        else:
+            _nothing(session)
+
+    async def delete(name: JsonValue) -> None:
+        if await confirm(f"Delete {name}?", "Its source and its example cases are gone then.", do="Delete"):
+            await session.api.delete(f"/converters/{quote(name, safe='')}")
+            say_done(f"{name} is deleted.")
+            await table.reload()
 
     with ui.element("div").classes("bar"):
+        search = search_box("Search by name", "", lambda: table.restart())
         summary = text("", "muted")
         ui.element("div").classes("space")
         if session.is_admin:
-            button("Import", lambda: import_converters(session, reload), icon="o_upload_file")
+            button("Import", lambda: import_converters(session, table.reload), icon="o_upload_file")
             button("New converter", lambda: ui.navigate.to("/converters/new"), icon="add", main=True)
-    with panel():
-        found = ui.element("div").classes("rows")
-    await reload()
+    columns = (*_COLUMNS, _DELETE) if session.is_admin else _COLUMNS
+    table = PagedTable(columns, fetch, _row, nothing=nothing, on_act=delete)
+    await table.reload()
 
 
-def _summary(total: int) -> str:
-    if total > SHOWN_MAX:
-        return f"the first {SHOWN_MAX} of {total} converters"
-    return "" if not total else "1 converter" if total == 1 else f"{total} converters"
+def _summary(total: int, *, is_searched: bool) -> str:
+    if not total:
+        return ""
+    what = "1 converter" if total == 1 else f"{count(total)} converters"
+    return f"{what} found" if is_searched else what
 
 
 def _nothing(session: Session) -> None:
@@ -58,28 +77,16 @@ def _nothing(session: Session) -> None:
             button("New converter", lambda: ui.navigate.to("/converters/new"), icon="add")
 
 
-def _row(session: Session, one: JsonValue, reload: object) -> None:
-    async def delete() -> None:
-        if await confirm(f"Delete {one['name']}?", "Its source and its example cases are gone then.", do="Delete"):
-            await session.api.delete(f"/converters/{quote(one['name'], safe='')}")
-            say_done(f"{one['name']} is deleted.")
-            assert callable(reload)
-            await reload()
-
-    with ui.element("div").classes("row-item"):
-        ui.link(one["name"], f"/converters/edit?name={quote(one['name'], safe='')}").classes("strong cut")
-        badge(LANGUAGES[one["language"]], "accent")
-        details = [_number(one["lines"], "line"), _number(one["case_count"], "example case")]
-        text(" · ".join(details), "muted small")
-        ui.element("div").classes("space")
-        used = one["used_by"]
-        if used:
-            what = ", ".join(used[:3]) + (f" and {len(used) - 3} more" if len(used) > 3 else "")
-            text(f"used by {what}", "muted small cut")
-        elif session.is_admin:
-            text("not used", "muted small")
-            icon_button("o_delete", "Delete", delete)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _row(one: JsonValue) -> Row:
+    used = one["used_by"]
+    return {
+        "id": one["name"],
+        "name": one["name"],
+        "href": f"{PREFIX}/converters/edit?name={quote(one['name'], safe='')}",
+        "language": LANGUAGES[one["language"]],
+        "tone": "accent",
+        "lines": count(one["lines"]),
+        "cases": count(one["case_count"]),
+        "used": ", ".join(used[:3]) + (f" and {len(used) - 3} more" if len(used) > 3 else "") if used else "not used",
+        "stays": bool(used),
+    }

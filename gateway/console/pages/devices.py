@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from gateway.console.frame import PREFIX, page
-from gateway.console.listing import PAGE, Column, PagedTable, Row, search_box, typed
+from gateway.console.listing import Column, PagedTable, Row, search_box, typed
+from gateway.console.pager import PAGE
 from gateway.console.session import Session
 from gateway.console.times import ago, count, moment
 from gateway.console.widgets import empty, live, text

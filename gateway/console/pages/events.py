@@ -40,8 +40,7 @@ _COLUMNS: Final = (
 @page("/events", "Events", icon="o_receipt_long", group="Watch", order=2)
 async def events(session: Session) -> None:
     """The newest ones, and those that come."""
-    told = await session.api.get("/integrations", limit=1000)
-    tail = _Tail(session, told["items"])
+    tail = _Tail(session, await session.api.get_all("/integrations"))
     await tail.restart()
     live(1.0, tail.follow)
 
@@ -143,8 +142,7 @@ class _Tail:
 
     async def _look(self) -> None:
         """Say what there is, and why nothing is or comes."""
-        told = await self._session.api.get("/integrations", limit=1000)
-        self._integrations = told["items"]
+        self._integrations = await self._session.api.get_all("/integrations")
         self._show_count()
         rows, wanted = self._table.rows, self._integration.value
         chosen = [one for one in self._integrations if wanted in (None, one["name"])]

@@ -50,7 +50,11 @@ class _Fields:
     def __init__(self, converters: list[str], known: JsonValue) -> None:
         given = known or {}
         self.form = form = Form()
-        self._name = form.add("name", ui.input("Name", value=given.get("name", "")).props("autofocus"))
+        self._name = form.add(
+            "name",
+            ui.input("Name", value=given.get("name", "")).props("autofocus"),
+            hint="what has arrived already keeps the old one" if known else "",
+        )
         with ui.element("div").classes("grid pair"):
             chosen = given.get("converter") or (converters[0] if len(converters) == 1 else None)
             self._converter = form.add("converter", ui.select(converters, label="Uplink converter", value=chosen))

@@ -8,10 +8,12 @@ from urllib.parse import quote
 from nicegui import ui
 
 from gateway.console.frame import page
+from gateway.console.listing import search_box, typed
+from gateway.console.pager import PAGE, Pager
 from gateway.console.pages.integration_commands import show_commands
 from gateway.console.pages.integration_form import change_integration
 from gateway.console.session import Session
-from gateway.console.times import span
+from gateway.console.times import count, span
 from gateway.console.widgets import (
     Text,
     badge,
@@ -27,9 +29,6 @@ from gateway.console.widgets import (
     text,
 )
 from gateway.model import JsonValue
-
-PAGE: Final = 50
-"""How many are shown at a time."""
 
 _RELOAD_S: Final = 5
 """How often it is looked whether somebody else has changed something."""
@@ -47,29 +46,37 @@ async def integrations(session: Session) -> None:
 class _List:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._offset = 0
         self._shown: JsonValue = None
         self._countdowns: list[tuple[Text, int]] = []
         self._ticks = 0
 
     async def build(self) -> None:
         with ui.element("div").classes("bar"):
+            self._search = search_box("Search by name", "", self._restart)
             self._summary = text("", "muted")
             ui.element("div").classes("space")
             if self._session.is_admin:
                 button("New integration", self._create, icon="add", main=True)
         self._cards = ui.element("div").classes("grid wide")
-        self._pager = ui.element("div").classes("bar")
+        self._pager = Pager(self._fetch, self.reload)
         await self.reload()
         live(1.0, self._tick)
 
+    async def _fetch(self, after: JsonValue) -> JsonValue:
+        return await self._session.api.get(
+            "/integrations", search=typed(self._search) or None, limit=PAGE, offset=after
+        )
+
+    async def _restart(self) -> None:
+        self._pager.restart()
+        await self.reload()
+
     async def reload(self) -> None:
-        told = await self._session.api.get("/integrations", limit=PAGE, offset=self._offset)
-        if told == self._shown:
+        told = await self._pager.page()
+        if told is None or told == self._shown:
             return
         self._shown = told
-        total = told["total"]
-        self._summary.text = "1 way in for devices" if total == 1 else f"{total} ways in for devices" if total else ""
+        self._summary.text = _summary(told["total"], is_searched=bool(typed(self._search)))
         self._countdowns = []
         self._cards.clear()
         with self._cards:
@@ -77,10 +84,6 @@ class _List:
                 self._card(one)
             if not told["items"]:
                 self._nothing()
-        self._pager.clear()
-        with self._pager:
-            if total > PAGE:
-                self._page_buttons(total)
 
     async def _tick(self) -> None:
         self._ticks += 1
@@ -93,19 +96,13 @@ class _List:
             await self.reload()
 
     def _nothing(self) -> None:
+        if typed(self._search):
+            with panel():
+                empty("search_off", "No such integration", "No integration's name contains this.")
+            return
         with panel(), empty("o_hub", "No integration yet", "An integration gives devices an address to send to."):
             if self._session.is_admin:
                 button("New integration", self._create, icon="add")
-
-    def _page_buttons(self, total: int) -> None:
-        async def turn(by: int) -> None:
-            self._offset = max(0, self._offset + by)
-            await self.reload()
-
-        last = min(self._offset + PAGE, total)
-        text(f"{self._offset + 1}–{last} of {total}", "muted num")
-        icon_button("chevron_left", "Before", lambda: turn(-PAGE)).set_enabled(self._offset > 0)
-        icon_button("chevron_right", "After", lambda: turn(PAGE)).set_enabled(last < total)
 
     async def _create(self) -> None:
         converters = await self._converters()
@@ -115,8 +112,7 @@ class _List:
         change_integration(self._session, converters, None, self.reload)
 
     async def _converters(self) -> list[str]:
-        told = await self._session.api.get("/converters", limit=1000)
-        return [one["name"] for one in told["items"]]
+        return [one["name"] for one in await self._session.api.get_all("/converters")]
 
     def _card(self, one: JsonValue) -> None:
         with panel().classes("" if one["enabled"] else "faded"):
@@ -144,7 +140,7 @@ class _List:
 
     def _extras(self, one: JsonValue) -> None:
         if one["identity_binding"] != "none":
-            badge(f"writes as {one['identity_binding']}")
+            badge(f"identity binding {one['identity_binding']}")
         if one["require_principal"]:
             badge("identity needed")
         for key, value in list(one["metadata"].items())[:8]:
@@ -157,13 +153,14 @@ class _List:
         async def change() -> None:
             change_integration(self._session, await self._converters(), one, self.reload)
 
-        icon_button("o_edit", "Change", change)
-        with (
-            ui.button(icon="more_vert").props('flat round dense color=secondary aria-label="More"'),
-            ui.menu().props('anchor="bottom right" self="top right" auto-close'),
-        ):
-            menu_entry("Disable" if one["enabled"] else "Enable", lambda: self._switch(one))
-            menu_entry("Delete …", lambda: self._delete(one))
+        with ui.element("div").classes("together"):
+            icon_button("o_edit", "Change", change)
+            with (
+                ui.button(icon="more_vert").props('flat round dense color=secondary aria-label="More"'),
+                ui.menu().props('anchor="bottom right" self="top right" auto-close'),
+            ):
+                menu_entry("Disable" if one["enabled"] else "Enable", lambda: self._switch(one))
+                menu_entry("Delete …", lambda: self._delete(one))
 
     async def _switch(self, one: JsonValue) -> None:
         await self._session.api.patch(_path(one), {"enabled": not one["enabled"]})
@@ -195,6 +192,13 @@ class _List:
     async def _set_debug(self, one: JsonValue, mode: str) -> None:
         await self._session.api.post(f"{_path(one)}/debug", {"mode": mode})
         await self.reload()
+
+
+def _summary(total: int, *, is_searched: bool) -> str:
+    if not total:
+        return ""
+    what = "1 way in for devices" if total == 1 else f"{count(total)} ways in for devices"
+    return f"{what} found" if is_searched else what
 
 
 def _path(one: JsonValue) -> str:

@@ -87,7 +87,7 @@ class _Tiles:
         self._spool.show(size(spool["bytes"]), oldest, "bad" if full > 0.9 else "warn" if full > 0.5 else "")
         self._quarantine.show(
             count(now["quarantined"]),
-            "converters failed on them" if now["quarantined"] else "no uplink failed",
+            "kept for a replay" if now["quarantined"] else "no uplink failed",
             "warn" if now["quarantined"] else "",
         )
         ends = sorted((one["expires_ts"], one["role"]) for one in now["certificates"])

@@ -6,7 +6,8 @@ from typing import Final
 from nicegui import ui
 
 from gateway.console.frame import page
-from gateway.console.listing import PAGE, Column, PagedTable, Row
+from gateway.console.listing import Column, PagedTable, Row
+from gateway.console.pager import PAGE
 from gateway.console.pages.quarantine_runs import delete, dry_run, replay
 from gateway.console.pages.quarantine_sheet import show_quarantined
 from gateway.console.payloads import cut
@@ -32,8 +33,8 @@ _COLUMNS: Final = (
 @page("/quarantine", "Quarantine", icon="o_report_problem", group="Watch", order=3)
 async def quarantine(session: Session) -> None:
     """What is there, and what can be done about it."""
-    told = await session.api.get("/integrations", limit=1000)
-    listed = _Quarantine(session, [one["name"] for one in told["items"]])
+    integrations = await session.api.get_all("/integrations")
+    listed = _Quarantine(session, [one["name"] for one in integrations])
     await listed.reload()
     live(REFRESH_S, listed.reload)
 

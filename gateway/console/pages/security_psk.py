@@ -6,7 +6,8 @@ from urllib.parse import quote
 from nicegui import ui
 
 from gateway.console.forms import Form
-from gateway.console.listing import PAGE, Column, PagedTable, search_box, typed
+from gateway.console.listing import Column, PagedTable, search_box, typed
+from gateway.console.pager import PAGE
 from gateway.console.session import Session
 from gateway.console.times import moment
 from gateway.console.widgets import Text, button, code_line, confirm, empty, note, say_done

@@ -4,7 +4,8 @@ from typing import Final
 
 from nicegui import ui
 
-from gateway.console.listing import PAGE, Column, PagedTable, Row, search_box, typed
+from gateway.console.listing import Column, PagedTable, Row, search_box, typed
+from gateway.console.pager import PAGE
 from gateway.console.session import Session
 from gateway.console.sheets import sheet
 from gateway.console.times import ago, count, moment

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from nicegui import events, ui
 
 from gateway.console.forms import Form
-from gateway.console.listing import PAGE, Column, PagedTable, Row
+from gateway.console.listing import Column, PagedTable, Row
+from gateway.console.pager import PAGE
 from gateway.console.session import Session
 from gateway.console.sheets import sheet
 from gateway.console.times import ago, day, moment
@@ -55,7 +56,7 @@ async def show_trust(session: Session) -> None:
             _details(session, known[name])
 
     with ui.element("div").classes("bar"):
-        text("Beside those in COAP_DTLS_TRUST_STORE, which are with the certificates.", "muted")
+        text("Those of COAP_DTLS_TRUST_STORE are under Certificates.", "muted")
         ui.element("div").classes("space")
         if session.is_admin:
             button("Add", lambda: _Add(session, table.reload), icon="add", main=True)
