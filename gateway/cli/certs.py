@@ -1,16 +1,14 @@
 """`gateway certs`: an authority, a server and clients, made into one folder."""
 
-import shlex
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import certs_inspect
+from gateway.cli import certs_inspect, certs_issued
+from gateway.cli.certs_folder import Folder, folder_option, open_folder, quoted
 from gateway.cli.output import print_line, print_note, program
 from gateway.credentials.choices import DAYS_MAX, FOLDER, LEAF_DAYS, KeyType
 from gateway.errors import UsageError
@@ -27,12 +25,8 @@ AUTHORITY_DAYS = 3650
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """What a server's certificate is for in any case."""
 
-CRL_DAYS = 365
-"""Days after which a revocation list should have been followed by another. It counts beyond."""
+app = typer.Typer(help="Certificates: make, list, look at, check and revoke them.", no_args_is_help=True)
 
-app = typer.Typer(help="Certificates: make, look at, check and revoke them.", no_args_is_help=True)
-
-Folder = Annotated[Path, typer.Option(help="Folder of the authority and of what it issues")]
 Days = Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="Validity, in days from now")]
 Kind = Annotated[
     KeyType | None, typer.Option(help="Kind of key  [default: p256]", case_sensitive=False, show_default=False)
@@ -53,7 +47,7 @@ def authority(
     """Make an authority (CA), which vouches for the server and the devices."""
     from gateway.credentials.folder import Options
 
-    with _open(folder) as there:
+    with open_folder(folder) as there:
         issued = there.authority(Options(days, key_type, renew), name)
         _print_issued(issued, "authority")
     print_line()
@@ -61,7 +55,7 @@ def authority(
     print_line(
         f"Nowhere else than here: {issued.key_file}. Whoever has it can pass for any device, and for the server."
     )
-    print_line(f"Next: {program()} certs server{_folder_option(folder)}")
+    print_line(f"Next: {program()} certs server{folder_option(folder)}")
 
 
 @app.command()
@@ -91,7 +85,7 @@ def server(
     from gateway.credentials.server_keystores import jks_available, write_keystores
 
     settings = load_settings()
-    with _open(folder) as there:
+    with open_folder(folder) as there:
         _ensure_authority(there)
         wanted = [*names, *LOCAL_NAMES] if names else ()
         issued = there.server(wanted, _default_names(), Options(days, key_type, renew, encrypt_key))
@@ -121,11 +115,11 @@ def client(
 
     check_client_name(name)
     settings = load_settings()
-    with _open(folder) as there:
+    with open_folder(folder) as there:
         _ensure_authority(there)
         issued = there.client(name, san or (), Options(days, key_type, renew))
         _print_issued(issued, "client")
-    files = SampleFiles(*map(_quoted, (issued.certificate_file, issued.key_file, there.authority_file)))
+    files = SampleFiles(*map(quoted, (issued.certificate_file, issued.key_file, there.authority_file)))
     url = f"{settings.base_url(Security.DTLS)}/i/ROUTING_KEY"
     print_line()
     print_line(f"On the device: {issued.certificate_file}, {issued.key_file} and {there.authority_file}")
@@ -135,42 +129,10 @@ def client(
         print_line(f"  {command}")
 
 
-@app.command()
-def revoke(
-    what: Annotated[str, typer.Argument(help="A client's name, or the file of a certificate")],
-    folder: Folder = FOLDER,
-    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="When the next list is due, in days")] = CRL_DAYS,
-) -> None:
-    """Put a certificate on the authority's revocation list, ca.crl."""
-    from gateway.credentials.files import read_file
-    from gateway.credentials.issuing import common_name
-    from gateway.credentials.pem import read_certificates
-
-    named = folder / f"client-{what}.pem"
-    file = named if "/" not in what and named.is_file() else Path(what)
-    missing = "name a client that `gateway certs client` made, or a certificate's file"
-    certificate = read_certificates(read_file(file, str(file), cure_if_missing=missing).data, str(file))[0]
-    with _open(folder) as there:
-        revoked = there.revoke(certificate, days)
-    state = "is revoked" if revoked else "was revoked before"
-    print_line(f"{file}: {common_name(certificate)!r}, serial number {certificate.serial_number:x}, {state}.")
-    print_line()
-    print_line("On the server; a running gateway that has it set follows by itself:")
-    print_line(f"  COAP_DTLS_CRL={_quoted(there.crl_file)}")
-
-
+app.command("list")(certs_issued.list_)
+app.command("revoke")(certs_issued.revoke)
 app.command("inspect")(certs_inspect.inspect)
 app.command("verify")(certs_inspect.verify)
-
-
-@contextmanager
-def _open(folder: Path) -> Iterator["CertificateFolder"]:
-    from gateway.credentials.folder import CertificateFolder
-    from gateway.credentials.writing import locked_folder
-
-    password = load_settings().coap_dtls_pem_key_password.get_secret_value()
-    with locked_folder(folder):
-        yield CertificateFolder(folder, time.time(), password)
 
 
 def _ensure_authority(there: "CertificateFolder") -> None:
@@ -217,34 +179,22 @@ def _print_issued(issued: "Issued", noun: str) -> None:
 
 def _note_exposure(key_file: Path) -> None:
     if key_file.stat().st_mode & 0o077:
-        print_note(f"note: {key_file} can be read by others: chmod 600 {_quoted(key_file)}")
+        print_note(f"note: {key_file} can be read by others: chmod 600 {quoted(key_file)}")
 
 
 def _print_server_use(there: "CertificateFolder", issued: "Issued", keystore: Path) -> None:
     print_line()
     print_line("On the server, in the environment or in .env:")
     print_line("  COAP_SECURITY_MODE=MIXED")
-    print_line(f"  COAP_DTLS_PEM_CERT={_quoted(issued.certificate_file)}")
-    print_line(f"  COAP_DTLS_PEM_KEY={_quoted(issued.key_file)}")
-    print_line(f"  COAP_DTLS_TRUST_STORE={_quoted(there.authority_file)}")
+    print_line(f"  COAP_DTLS_PEM_CERT={quoted(issued.certificate_file)}")
+    print_line(f"  COAP_DTLS_PEM_KEY={quoted(issued.key_file)}")
+    print_line(f"  COAP_DTLS_TRUST_STORE={quoted(there.authority_file)}")
     if there.crl_file.exists():
-        print_line(f"  COAP_DTLS_CRL={_quoted(there.crl_file)}")
+        print_line(f"  COAP_DTLS_CRL={quoted(there.crl_file)}")
     kind = "JKS" if keystore.suffix == ".jks" else "PKCS12"
     print_line("or, in place of the two PEM files:")
     print_line("  COAP_DTLS_CREDENTIALS_TYPE=KEYSTORE")
-    print_line(f"  COAP_DTLS_KEY_STORE={_quoted(keystore)}")
+    print_line(f"  COAP_DTLS_KEY_STORE={quoted(keystore)}")
     print_line(f"  COAP_DTLS_KEY_STORE_TYPE={kind}")
     print_line(f"On devices: {there.authority_file}")
-    print_line(f"Next: {program()} certs client NAME{_folder_option(there.path)}")
-
-
-def _folder_option(folder: Path) -> str:
-    return "" if folder == FOLDER else f" --folder {_quoted(folder)}"
-
-
-def _quoted(path: Path) -> str:
-    """For a shell, and for .env too, which knows no way to write an apostrophe between apostrophes."""
-    text = str(path)
-    if "'" in text and not set(text) & set('"$`\\!'):
-        return f'"{text}"'
-    return shlex.quote(text)
+    print_line(f"Next: {program()} certs client NAME{folder_option(there.path)}")

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,19 +12,13 @@ import typer
 from gateway.cli.findings import Mark
 from gateway.cli.integration import open_catalogue
 from gateway.cli.output import Format, FormatOption, print_fields, print_json, print_line
+from gateway.credentials.choices import Purpose
 from gateway.dtls.codes import AlertDescription
 from gateway.model import JsonValue, Principal
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from gateway.dtls.trust import TrustPolicy
-
-
-class Purpose(StrEnum):
-    """What a certificate is to be good for."""
-
-    CLIENT = "client"
-    SERVER = "server"
 
 
 _CURES: Final[Mapping[AlertDescription, str]] = {

@@ -10,8 +10,15 @@ DAYS_MAX: Final = 36_500
 LEAF_DAYS: Final = 825
 """Validity of a server's or a client's certificate, in days: two years and three months, as browsers' rules had it."""
 
+CRL_DAYS: Final = 365
+"""Days after which a revocation list should have been followed by another. It counts beyond."""
+
 FOLDER: Final = Path("certs")
 """Where an authority and what it issues are kept, unless another folder is named."""
+
+
+CRL_FILE: Final = "ca.crl"
+"""What an authority's revocation list is called in that folder."""
 
 
 class KeyType(StrEnum):
@@ -20,3 +27,10 @@ class KeyType(StrEnum):
     P256 = "p256"
     P384 = "p384"
     RSA = "rsa"
+
+
+class Purpose(StrEnum):
+    """What a certificate is to be good for."""
+
+    CLIENT = "client"
+    SERVER = "server"

@@ -50,6 +50,17 @@ def read_file(
     return CredentialFile(path, data, stat.S_IMODE(status.st_mode))
 
 
+def read_file_if_there(path: Path, where: str, *, limit_bytes: int = MAX_FILE_BYTES) -> CredentialFile | None:
+    """`read_file` of what need not be there: None where it is not."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        pass  # reading says what is wrong
+    return read_file(path, where, limit_bytes=limit_bytes)
+
+
 def refuse(error: OSError | ValueError, where: str, cure_if_missing: str = "") -> NoReturn:
     """Raise the ConfigurationError that says why a file or folder could not be had."""
     if isinstance(error, FileNotFoundError):

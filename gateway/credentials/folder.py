@@ -1,4 +1,5 @@
-"""The folder that `gateway certs` keeps: an authority, a server, clients and a revocation list, under fixed names.
+"""The folder that `gateway certs` keeps, under fixed names: an authority, a server, clients, a revocation list and a
+record of all that was issued.
 
 What is there and good is kept; what has expired or is revoked is made anew; anything else is replaced only where that
 is asked for, and the authority's key never.
@@ -12,12 +13,14 @@ from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.credentials import issuing, writing
-from gateway.credentials.choices import KeyType
+from gateway.credentials.choices import CRL_FILE, KeyType, Purpose
+from gateway.credentials.files import read_file_if_there
 from gateway.credentials.issuing import Authority
-from gateway.credentials.pem import PemNames, load_identity
+from gateway.credentials.pem import PemNames, load_identity, read_certificates
+from gateway.credentials.register import Register, entry_of
+from gateway.credentials.revocations import add_to_own_list, read_own_list, revoked_since
 from gateway.dtls.keyexchange import PrivateKey, PublicKey
 from gateway.dtls.trust_certificates import facts_of
 from gateway.errors import ConfigurationError, NotFoundError, UsageError
@@ -25,7 +28,7 @@ from gateway.errors import ConfigurationError, NotFoundError, UsageError
 AUTHORITY, SERVER = "ca", "coapserver"
 """What the files are called, without `.pem` and `_key.pem`; the server's as ThingsBoard calls them by default."""
 
-CRL_FILE = "ca.crl"
+REGISTER_FILE = "issued.jsonl"
 
 AUTHORITY_NAME = "gateway development CA"
 
@@ -87,7 +90,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """A device's certificate that is kept nowhere here: whoever gets this has the only copy of its key."""
+    """A device's certificate that is kept nowhere here but on record: whoever gets this has its only key."""
 
     chain: tuple[x509.Certificate, ...]
     """Its own certificate, and the CAs between it and the root."""
@@ -114,6 +117,25 @@ class CertificateFolder:
     def crl_file(self) -> Path:
         """The authority's revocation list; there is none before the first revocation."""
         return self.path / CRL_FILE
+
+    @property
+    def register(self) -> Register:
+        """What was issued here."""
+        return Register(self.path / REGISTER_FILE)
+
+    def authority_certificate(self) -> x509.Certificate:
+        """The authority's certificate, looked at without its key. Raises NotFoundError where there is none."""
+        file = read_file_if_there(self.authority_file, str(self.authority_file))
+        if file is None:
+            raise _no_authority(self.path)
+        return read_certificates(file.data, str(self.authority_file))[0]
+
+    def revoked(self) -> dict[int, int]:
+        """What the authority has revoked: serial number → since when, in milliseconds since 1970.
+
+        Raises NotFoundError where there is no authority.
+        """
+        return revoked_since(read_own_list(self.crl_file, self.authority_certificate()))
 
     def authority(self, options: Options, name: str | None = None) -> Issued:
         """The authority, made where there is none. To renew it is to give it other dates: key and name stay.
@@ -164,7 +186,7 @@ class CertificateFolder:
         return self._leaf(f"client-{name}", name, alternatives, (), options, issue)
 
     def hand_out(self, name: str, alternatives: Sequence[str], *, days: int, key_type: KeyType) -> HandedOut:
-        """A device's certificate, with its name as the CN, of which nothing is written to the folder.
+        """A device's certificate, with its name as the CN, of which only the entry on record is written to the folder.
 
         Raises UsageError for a name that can't be a CN, and for an alternative name that is none; NotFoundError where
         there is no authority.
@@ -172,6 +194,7 @@ class CertificateFolder:
         authority = self._authority_that_issues()
         key = issuing.new_key(key_type)
         issued = issuing.issue_client(name, alternatives, key.public_key(), authority, days=days, now_s=self._now_s)
+        self.register.add(entry_of(issued, Purpose.CLIENT, self._now_s))
         return HandedOut((issued, *authority.intermediates), key, authority.certificate)
 
     def revoke(self, certificate: x509.Certificate, days: int) -> bool:
@@ -185,14 +208,21 @@ class CertificateFolder:
                 f"the authority in {self.path} has not issued {certificate.subject.rfc4514_string()!r}",
                 hint="revoke it where its authority is: --folder F",
             )
-        crl = self._crl(authority)
-        if crl is not None and crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
-            return False
-        revoked = [*(crl or ()), issuing.revocation_of(certificate, self._now_s)]
-        number = 1 if crl is None else _crl_number(crl) + 1
-        renewed = issuing.issue_crl(authority, revoked, number=number, days=days, now_s=self._now_s)
-        writing.write_public(self.crl_file, renewed.public_bytes(Encoding.PEM))
-        return True
+        return self._revoke(authority, certificate.serial_number, days)
+
+    def revoke_serial(self, serial: str, days: int, *, unrecorded: bool = False) -> bool:
+        """`revoke` for who has a certificate's serial number and nothing else (`register.read_serial`).
+
+        Raises NotFoundError for one that is not on record, unless it may be `unrecorded`.
+        """
+        authority = self._authority_that_issues()
+        if not unrecorded and serial not in self.register.read().entries:
+            raise NotFoundError(
+                f"no certificate with the serial number {serial} is on record in {self.path}",
+                hint="gateway certs list shows those that are; gateway certs revoke --serial HEX --force revokes it "
+                "nonetheless, such as one that was issued before there was a record",
+            )
+        return self._revoke(authority, int(serial, 16), days)
 
     def _leaf(
         self,
@@ -225,6 +255,8 @@ class CertificateFolder:
         chain = (issue(wanted, key.public_key(), authority), *authority.intermediates)
         change = Change.MADE if there is None else Change.RENEWED
         encrypted = options.encrypt_key or (there is not None and there.key_encrypted)
+        purpose = Purpose.SERVER if stem == SERVER else Purpose.CLIENT
+        self.register.add(entry_of(chain[0], purpose, self._now_s))
         return self._write(Issued(change, *self._files(stem), chain, key, encrypted, reason))
 
     def _reason_to_renew(self, there: Issued, authority: Authority) -> str:
@@ -232,16 +264,19 @@ class CertificateFolder:
             return ""  # not ours to renew
         if self._expired(there.certificate):
             return "it had expired"
-        crl = self._crl(authority)
+        crl = read_own_list(self.crl_file, authority.certificate)
         serial = there.certificate.serial_number
         if crl is not None and crl.get_revoked_certificate_by_serial_number(serial) is not None:
             return "it was revoked"
         return ""
 
+    def _revoke(self, authority: Authority, serial_number: int, days: int) -> bool:
+        return add_to_own_list(self.crl_file, authority, serial_number, days=days, now_s=self._now_s)
+
     def _authority_that_issues(self) -> Authority:
         there = self._read(AUTHORITY)
         if there is None:
-            raise NotFoundError(f"there is no authority in {self.path}", hint="gateway certs authority")
+            raise _no_authority(self.path)
         self._check_authority(there, Options(days=0), None)
         return _issuer(there)
 
@@ -254,23 +289,6 @@ class CertificateFolder:
             raise ConfigurationError(f"{where} is {found!r}, not {name!r}", hint=other)
         if options.key_type is not None and options.key_type != issuing.kind_of(there.key):
             raise ConfigurationError(f"{where} has a key of another type than {options.key_type}", hint=other)
-
-    def _crl(self, authority: Authority) -> x509.CertificateRevocationList | None:
-        try:
-            content = self.crl_file.read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            crl = x509.load_pem_x509_crl(content)
-            genuine = crl.is_signature_valid(authority.key.public_key())
-        except (ValueError, TypeError):
-            genuine = False
-        if not genuine:
-            raise ConfigurationError(
-                f"{str(self.crl_file)!r} is no revocation list of the authority in {self.path}",
-                hint="move it away; then a new one is begun",
-            )
-        return crl
 
     def _expired(self, certificate: x509.Certificate) -> bool:
         return certificate.not_valid_after_utc.timestamp() < int(self._now_s)
@@ -312,6 +330,10 @@ def check_client_name(name: str) -> None:
         raise UsageError(f"client name {name!r} is too long for a file's name", hint="choose a shorter one")
 
 
+def _no_authority(folder: Path) -> NotFoundError:
+    return NotFoundError(f"there is no authority in {folder}", hint="gateway certs authority")
+
+
 def _issuer(there: Issued) -> Authority:
     intermediates = tuple(one for one in there.chain if one.issuer != one.subject)
     return Authority(there.certificate, there.key, intermediates)
@@ -350,10 +372,3 @@ def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bo
 def _may_issue(certificate: x509.Certificate) -> bool:
     facts = facts_of(certificate)
     return facts.is_ca and (facts.key_usage is None or facts.key_usage.key_cert_sign)
-
-
-def _crl_number(crl: x509.CertificateRevocationList) -> int:
-    try:
-        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except x509.ExtensionNotFound:
-        return 0

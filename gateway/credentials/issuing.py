@@ -145,10 +145,10 @@ def issue_crl(
     return builder.sign(authority.key, _hash(authority.key))
 
 
-def revocation_of(certificate: x509.Certificate, now_s: float) -> x509.RevokedCertificate:
-    """The entry of a revocation list that revokes a certificate."""
+def revocation_of(serial_number: int, now_s: float) -> x509.RevokedCertificate:
+    """The entry of a revocation list that revokes the certificate with this serial number."""
     moment = datetime.fromtimestamp(int(now_s), UTC)
-    return x509.RevokedCertificateBuilder(certificate.serial_number, moment).build()
+    return x509.RevokedCertificateBuilder(serial_number, moment).build()
 
 
 def check_common_name(name: str) -> None:

@@ -1,8 +1,10 @@
 """Writing certificates, keys and keystores: whole or not at all, and a key never readable by others for a moment."""
 
+import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,12 +31,18 @@ SECRET_MODE = 0o600
 FOLDER_MODE = 0o700
 """Folders that are made here. One that is there keeps its mode."""
 
+LOCK_PATIENCE_S = 5.0
+"""How long another command may be at a folder before that is said. A certificate takes a second at most."""
+
+_PAUSE_S = 0.01
+
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> Iterator[None]:
     """A folder to write to, made where it is missing, and no other command writing to it meanwhile.
 
-    Raises ConfigurationError where it can't be made or written, UnavailableError where another command is at it.
+    Raises ConfigurationError where it can't be made or written, UnavailableError where another command is at it for
+    longer than `patience_s`.
     """
     try:
         for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
@@ -43,12 +51,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(folder, error) from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UnavailableError(
-                f"another command writes to the folder {folder} now", hint="try again when it is done"
-            ) from None
+        _lock(descriptor, folder, patience_s)
         yield
     finally:
         os.close(descriptor)
@@ -62,6 +65,26 @@ def write_public(path: Path, content: bytes) -> None:
 def write_secret(path: Path, content: bytes) -> None:
     """Write or replace what only its owner may read; raises ConfigurationError where the file can't be written."""
     _write(path, content, SECRET_MODE)
+
+
+def append_public(path: Path, line: bytes) -> None:
+    """Add a line, with its line break, to a file that anybody may read, made where it is missing.
+
+    It is on the disk then, or not in the file: raises ConfigurationError. A last line without its end, which a crash
+    has left, gets one first.
+    """
+    if not os.path.exists(path):
+        write_public(path, line)
+        return
+    try:
+        # A FIFO must not hold us until somebody reads it.
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _append(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def certificates_pem(certificates: Sequence[x509.Certificate]) -> bytes:
@@ -107,6 +130,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
                 file.flush()
                 os.fsync(descriptor)
             os.replace(temporary, path)
+            _sync_folder(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -114,7 +138,46 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         raise _unwritable(path, error) from None
 
 
+def _append(descriptor: int, line: bytes) -> None:
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        line = b"\n" + line
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a new name is there after a power cut as well."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, patience_s: float) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                raise UnavailableError(
+                    f"another command writes to the folder {folder} now", hint="try again when it is done"
+                ) from None
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(
-        f"{str(path)!r} can't be written: {error.strerror}", hint="give a folder that this user can write: --folder F"
+        f"{str(path)!r} can't be written: {error.strerror}",
+        hint="let this user write there; to a command, --folder F names another folder",
     )

@@ -1,5 +1,6 @@
-"""Certificates: the server's and the trusted ones looked at, a device's issued and handed out."""
+"""Certificates: the server's and the trusted ones looked at, a device's issued, found again and revoked."""
 
+import os
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -7,18 +8,20 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 
-from gateway.credentials.choices import FOLDER, KeyType
-from gateway.credentials.files import read_file, unwarned
+from gateway.credentials.choices import CRL_DAYS, FOLDER, KeyType, Purpose
+from gateway.credentials.files import unwarned
 from gateway.credentials.folder import CertificateFolder
-from gateway.credentials.pem import read_certificates
+from gateway.credentials.register import Entry, read_serial
 from gateway.credentials.server import load_server_credentials
 from gateway.credentials.trust_files import load_trust_files
-from gateway.credentials.writing import certificates_pem, key_pem, pkcs12_store
+from gateway.credentials.writing import certificates_pem, key_pem, locked_folder, pkcs12_store
 from gateway.errors import ConfigurationError, NotFoundError
 from gateway.settings import Settings
 from gateway.storage.credential_store import Trusted
 
 _STORE: Final = "COAP_DTLS_TRUST_STORE"
+_CRL: Final = "COAP_DTLS_CRL"
+_RELOAD: Final = "TB_TRANSPORT_SSL_CERTIFICATE_RELOAD_ENABLED"
 
 
 class Container(StrEnum):
@@ -54,6 +57,30 @@ class Anchors(NamedTuple):
     """What the operator should know, such as that a file can't be used."""
 
 
+class IssuedCertificate(NamedTuple):
+    """A certificate that the authority has issued."""
+
+    entry: Entry
+    revoked_ms: int | None
+    """Since when it is revoked, in milliseconds since 1970; None where it is not."""
+
+
+class IssuedCertificates(NamedTuple):
+    """Those that are on record, the newest first."""
+
+    certificates: list[IssuedCertificate]
+    findings: tuple[str, ...]
+    """What the operator should know."""
+
+
+class Revocation(NamedTuple):
+    """What became of a certificate that was to be revoked."""
+
+    certificate: IssuedCertificate
+    already: bool
+    """Whether it was revoked before."""
+
+
 def server_chain(settings: Settings) -> ServerChain:
     """What the server shows its clients. Raises ConfigurationError where its files can't be used."""
     credentials = load_server_credentials(settings, now_s=time.time())
@@ -72,10 +99,58 @@ def trust_anchors(settings: Settings, trusted: list[Trusted]) -> Anchors:
 
 def authority_pem(folder: Path = FOLDER) -> bytes:
     """The authority's certificate, which devices check the server's with. Raises NotFoundError where there is none."""
-    file = CertificateFolder(folder, time.time()).authority_file
-    if not file.exists():
-        raise NotFoundError(f"there is no authority in {folder}", hint="gateway certs authority")
-    return certificates_pem(read_certificates(read_file(file, str(file)).data, str(file))[:1])
+    return certificates_pem([CertificateFolder(folder, time.time()).authority_certificate()])
+
+
+def issued_certificates(
+    folder: Path = FOLDER, *, search: str = "", purpose: Purpose | None = None
+) -> IssuedCertificates:
+    """What the authority has on record, and what of it is revoked.
+
+    `search` is a part of a name, of the serial number or of the fingerprint, upper and lower case alike. Raises
+    ConfigurationError where record or revocation list can't be read, NotFoundError where the authority is gone.
+    """
+    there = CertificateFolder(folder, time.time())
+    entries, findings = there.register.read()
+    revoked = there.revoked() if entries else {}
+    found = [
+        IssuedCertificate(entry, revoked.get(int(entry.serial, 16)))
+        for entry in entries.values()
+        if purpose in (None, entry.purpose) and _is_meant(entry, search.casefold())
+    ]
+    return IssuedCertificates(found[::-1], findings)
+
+
+def revoke_client(settings: Settings, serial: str, folder: Path = FOLDER) -> Revocation:
+    """Revoke a device's certificate by its serial number.
+
+    Raises UsageError for what is no serial number, NotFoundError for a certificate that is not on record or is no
+    device's, ConfigurationError where the authority can't revoke.
+    """
+    serial = read_serial(serial)
+    there = _folder_of_authority(settings, folder)
+    with locked_folder(folder):
+        entry = there.register.read().entries.get(serial)
+        if entry is None or entry.purpose is not Purpose.CLIENT:
+            raise NotFoundError(
+                f"no client's certificate with the serial number {serial} is on record",
+                hint="gateway certs revoke takes the certificate's file, or --serial",
+            )
+        is_new = there.revoke_serial(serial, CRL_DAYS)
+        since_ms = there.revoked().get(int(serial, 16))
+    return Revocation(IssuedCertificate(entry, since_ms), not is_new)
+
+
+def what_enforces(settings: Settings, folder: Path = FOLDER) -> str:
+    """What has to be done for the gateway to go by the folder's revocation list; empty where it does."""
+    file, named = CertificateFolder(folder, time.time()).crl_file, settings.coap_dtls_crl
+    ours = map(os.path.realpath, (file, folder))
+    if named is None or os.path.realpath(named) not in ours:
+        also = "" if named is None else ", or to a folder with all lists in it"
+        return f"set {_CRL}={file}{also}, and restart the gateway: it does not look at this list"
+    if not settings.tb_transport_ssl_certificate_reload_enabled:
+        return f"have the gateway reload (SIGHUP): by {_RELOAD}=false it does not follow its files"
+    return ""
 
 
 def client_container(
@@ -89,18 +164,32 @@ def client_container(
     password: str,
     folder: Path = FOLDER,
 ) -> bytes:
-    """A new certificate of a device with its key, and nothing of them kept here.
+    """A new certificate of a device with its key. It is on record; nothing else of it is kept here.
 
     In PEM the key, encrypted where there is a password, then the certificate and the CAs above it, without the root. A
     PKCS#12 file has the root as well, and needs a password. Raises UsageError for a name that can't be in a
     certificate, NotFoundError where the folder has no authority, ConfigurationError where that can't issue.
     """
-    key_password = settings.coap_dtls_pem_key_password.get_secret_value()
-    there = CertificateFolder(folder, time.time(), key_password)
-    made = there.hand_out(name, alternatives, days=days, key_type=key_type)
+    there = _folder_of_authority(settings, folder)
+    with locked_folder(folder):
+        made = there.hand_out(name, alternatives, days=days, key_type=key_type)
     if container is Container.PKCS12:
         return pkcs12_store(name, made.key, (*made.chain, made.authority), password)
     return key_pem(made.key, password.encode() or None) + certificates_pem(made.chain)
+
+
+def _folder_of_authority(settings: Settings, folder: Path) -> CertificateFolder:
+    """The folder for its authority to work in. One that has none is not made: raises NotFoundError."""
+    there = CertificateFolder(folder, time.time(), settings.coap_dtls_pem_key_password.get_secret_value())
+    there.authority_certificate()
+    return there
+
+
+def _is_meant(entry: Entry, folded: str) -> bool:
+    digits = folded.replace(":", "")
+    if any(folded in name.casefold() for name in (entry.name, *entry.names)):
+        return True
+    return bool(digits) and any(digits in number for number in (entry.serial, entry.fingerprint_sha256))
 
 
 def _certificate(der: bytes) -> x509.Certificate:

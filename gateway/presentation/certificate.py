@@ -1,4 +1,4 @@
-"""Shapes in JSON of certificates, revocation lists and keys."""
+"""Shapes in JSON of certificates, revocation lists and keys, and of what an authority has on record."""
 
 import time
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from gateway.credentials.inspection import (
     public_key_of,
     spki_fingerprint,
 )
+from gateway.credentials.register import Entry
 from gateway.model import JsonValue
 
 REVOKED_LISTED: Final = 1000
@@ -47,6 +48,22 @@ def certificate_as_json(certificate: x509.Certificate) -> dict[str, JsonValue]:
         "key": None if key is None else key_text(key),
         **extension_texts(certificate),
         "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+    }
+
+
+def issued_as_json(entry: Entry, revoked_ms: int | None) -> dict[str, JsonValue]:
+    """The shape that scripts rely on; a certificate that is revoked is so whatever its dates say."""
+    begin, end = (datetime.fromtimestamp(ts / 1000, UTC) for ts in (entry.valid_from_ts, entry.valid_until_ts))
+    return {
+        "serial": entry.serial,
+        "purpose": entry.purpose.value,
+        "name": entry.name,
+        "names": list(entry.names),
+        **_validity(begin, end),
+        **({} if revoked_ms is None else {"state": "revoked"}),
+        "issued_ts": entry.issued_ts,
+        "revoked_ts": revoked_ms,
+        "fingerprint_sha256": entry.fingerprint_sha256,
     }
 
 

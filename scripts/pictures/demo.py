@@ -157,6 +157,15 @@ class Demo:
                     meters_url = made["endpoints"][0]
             for number in range(1, 6):
                 _post(api, "/psk", {"identity": f"meter-{number}", "key": KEY})
+            for number in range(1, 5):
+                new = {
+                    "name": f"pump-{number}",
+                    "alternative_names": [f"urn:dev:ops:pump-{number}"],
+                    "days": 20 * number,
+                }
+                api.post("/certificates/clients", json=new).raise_for_status()
+            lost = api.get("/certificates/clients", params={"search": "pump-3"}).raise_for_status().json()["items"][0]
+            _post(api, f"/certificates/clients/{lost['serial']}/revoke", {})
         self._send_history()
         for number in range(1, 6):
             self._leave_session(meters_url, number)

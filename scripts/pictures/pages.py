@@ -34,6 +34,20 @@ def _open_first(page: Page) -> None:
     page.locator(".sheet h3").first.wait_for()
 
 
+def _show_list(page: Page) -> None:
+    page.locator(".listing tbody tr").last.scroll_into_view_if_needed()
+
+
+def _open_issued(page: Page) -> None:
+    page.locator(".row-open").first.click()
+    page.locator(".sheet h2").wait_for()
+
+
+def _ask_to_revoke(page: Page) -> None:
+    page.get_by_role("button", name="Revoke").first.click()
+    page.locator(".q-dialog h2").wait_for()
+
+
 def _select_some(page: Page) -> None:
     for place in (0, 1):
         page.locator("tbody .q-checkbox").nth(place).click()
@@ -73,6 +87,9 @@ PICTURES = (
     Picture("psk-form", "/security?tab=psk", ".listing tbody tr", _open_by("Add an identity")),
     Picture("trust-form", "/security?tab=trust", ".tab", _open_by("Add")),
     Picture("certificates", "/security?tab=certificates", ".certificate", in_docs=True),
+    Picture("certificates-issued", "/security?tab=certificates", ".listing tbody tr", _show_list, in_docs=True),
+    Picture("certificate-issued", "/security?tab=certificates", ".listing tbody tr", _open_issued),
+    Picture("certificate-revoke", "/security?tab=certificates", ".listing tbody tr", _ask_to_revoke),
     Picture("certificate-form", "/security?tab=certificates", ".certificate", _open_by("Issue a client certificate")),
     Picture("delivery", "/delivery", ".figure", in_docs=True),
     Picture("converter-new", "/converters/new", ".report"),

@@ -1,4 +1,4 @@
-"""`gateway certs authority|server|client|revoke`."""
+"""`gateway certs authority|server|client|list|revoke`."""
 
 import shlex
 import stat
@@ -57,6 +57,7 @@ def test_one_command_makes_all_that_a_server_needs(cli: Cli) -> None:
     assert alternative_names(certificate("certs/coapserver.pem")) == ["gateway.example", "192.0.2.7", *LOCAL_NAMES]
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in Path("certs").iterdir()}
     assert modes == {
+        "issued.jsonl": 0o644,
         "ca.pem": 0o644,
         "ca_key.pem": 0o600,
         "coapserver.pem": 0o644,
@@ -243,7 +244,8 @@ def test_a_folder_that_can_not_be_written_is_an_error(cli: Cli) -> None:
     refused = cli("certs", "authority", "--folder", "file")
     assert refused.code == 78
     assert refused.err == (
-        "error: 'file' can't be written: Not a directory\nhint: give a folder that this user can write: --folder F\n"
+        "error: 'file' can't be written: Not a directory\n"
+        "hint: let this user write there; to a command, --folder F names another folder\n"
     )
 
 
@@ -291,6 +293,97 @@ def test_a_revoked_client_is_on_a_list_that_the_gateway_reads(cli: Cli) -> None:
         *("verify", "-crl_check", "-CAfile", "certs/ca.pem", "-CRLfile", "certs/ca.crl", "certs/client-device-1.pem")
     )
     assert checked == b"certs/client-device-1.pem: OK\n"
+
+
+def test_what_was_issued_is_listed_with_its_state(cli: Cli) -> None:
+    past_s = time.time() - 3 * DAY_S
+    Path("certs").mkdir()
+    past = CertificateFolder(Path("certs"), past_s)
+    past.authority(Options(3650))
+    past.client("expired", (), Options(2))
+    cli.ok("certs", "server", "localhost")
+    cli.ok("certs", "client", "lost", "--san", "urn:dev:lost")
+    cli.ok("certs", "revoke", "lost")
+    shapes = cli.ok("certs", "list", "--format", "json").json
+    assert [(one["name"], one["purpose"], one["state"]) for one in shapes] == [
+        ("lost", "client", "revoked"),
+        ("localhost", "server", "valid"),
+        ("expired", "client", "EXPIRED"),
+    ]
+    assert [one["days_left"] for one in shapes[1:]] == [824, -2]
+    lines = [line.split() for line in cli.ok("certs", "list").out.splitlines()[2:]]
+    assert [line[0] for line in lines] == ["lost", "localhost", "expired"]
+    assert lines[0][1:4] == [shapes[0]["serial"], "client", "urn:dev:lost"]
+    assert lines[0][-4:-1] == ["revoked", "since", f"{time.strftime('%Y-%m-%d', time.gmtime())}"]
+    assert (lines[1][-1], lines[2][-1]) == ("valid", "EXPIRED")
+    (found,) = cli.ok("certs", "list", "--search", "DEV:LOST", "--format", "json").json
+    assert found == shapes[0]
+    limited = cli("certs", "list", "--limit", "2", "--format", "json")
+    assert (limited.code, limited.json) == (0, shapes[:2])
+    assert limited.err == "hint: only the first 2 are listed; --limit lists more, --search fewer\n"
+    assert cli.ok("certs", "list", "--limit", "3", "--format", "json").json == shapes
+
+
+def test_a_list_of_nothing_makes_no_folder_and_a_torn_line_is_told_of(cli: Cli) -> None:
+    assert cli.ok("certs", "list", "--folder", "none", "--format", "json").json == []
+    assert not Path("none").exists()
+    cli.ok("certs", "client", "device-1")
+    with Path("certs/issued.jsonl").open("ab") as file:
+        file.write(b'{"serial":"')
+    torn = cli("certs", "list", "--format", "json")
+    assert [one["name"] for one in torn.json] == ["device-1"]
+    assert torn.err == ("note: certs/issued.jsonl: passed over is what is torn, or no entry of a certificate: line 2\n")
+
+
+def test_a_serial_number_is_enough_to_revoke(cli: Cli) -> None:
+    cli.ok("certs", "client", "device-1")
+    serial = f"{certificate('certs/client-device-1.pem').serial_number:x}"
+    for file in Path("certs").glob("client-*"):
+        file.unlink()
+    out = cli.ok("certs", "revoke", "--serial", openssl_like(serial)).out
+    assert out.startswith(f"'device-1', serial number {serial}, is revoked.\n")
+    assert variables(out) == {"COAP_DTLS_CRL": "certs/ca.crl"}
+    assert "was revoked before" in cli.ok("certs", "revoke", "--serial", serial).out
+    (listed,) = cli.ok("certs", "list", "--format", "json").json
+    assert listed["state"] == "revoked"
+
+
+def openssl_like(serial: str) -> str:
+    """As `openssl x509 -text` has it."""
+    even = serial.zfill(len(serial) + len(serial) % 2).upper()
+    return ":".join(even[at : at + 2] for at in range(0, len(even), 2))
+
+
+def test_a_serial_number_that_is_not_on_record_takes_force(cli: Cli) -> None:
+    cli.ok("certs", "client", "device-1")
+    Path("certs/issued.jsonl").unlink()  # as if it was issued before there was a record
+    serial = f"{certificate('certs/client-device-1.pem').serial_number:x}"
+    refused = cli("certs", "revoke", "--serial", serial)
+    assert refused.code == 1
+    assert refused.err.startswith(
+        f"error: no certificate with the serial number {serial} is on record in certs\nhint: "
+    )
+    assert "--force" in refused.err
+    assert not Path("certs/ca.crl").exists()
+    out = cli.ok("certs", "revoke", "--serial", serial, "--force").out
+    assert out.startswith(f"a certificate that is not on record, serial number {serial}, is revoked.\n")
+    assert "was revoked before" in cli.ok("certs", "revoke", "device-1").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one certificate is revoked at a time"),
+        (["device-1", "--serial", "1"], "one certificate is revoked at a time"),
+        (["device-1", "--force"], "--force is for --serial"),
+        (["--serial", "xyz"], "'xyz' is no serial number of a certificate"),
+        (["--serial", ""], "'' is no serial number of a certificate"),
+    ],
+)
+def test_what_does_not_name_one_certificate_revokes_none(cli: Cli, arguments: list[str], message: str) -> None:
+    refused = cli("certs", "revoke", *arguments)
+    assert (refused.code, refused.err.splitlines()[0]) == (2, f"error: {message}")
+    assert not Path("certs").exists()
 
 
 def test_what_is_not_there_or_not_ours_is_not_revoked(cli: Cli) -> None:

@@ -124,7 +124,7 @@ def test_an_encrypted_key_is_locked_until_its_password_is_given(cli: Cli) -> Non
 def test_a_revocation_list_is_shown_with_what_it_revokes(cli: Cli) -> None:
     crl = issue_crl(
         Authority(CA.certificate, CA.key),
-        [revocation_of(SENSOR.certificate, NOW_S)],
+        [revocation_of(SENSOR.certificate.serial_number, NOW_S)],
         number=1,
         days=10,
         now_s=NOW_S,

@@ -131,10 +131,65 @@ def test_the_servers_certificate_is_shown_and_one_for_a_device_is_issued(visit: 
     assert download.value.suggested_filename == "ca.pem"
 
 
+def test_an_issued_certificate_is_found_again_and_revoked(visit: Visit, tmp_path: Path) -> None:
+    api = visit.served.script()
+    for name in ("lost-<b>1", "kept-1"):
+        assert api.post("/api/v1/certificates/clients", json={"name": name}).status_code == 201
+    visit.open("/security?tab=certificates")
+    expect(visit.row("kept-1")).to_contain_text("days left")
+    search = visit.page.get_by_label("Name, serial number or fingerprint")
+    search.fill("nothing like it")
+    expect(visit.page.get_by_text("No such certificate")).to_be_visible()
+    search.fill("LOST-<B>1")
+    expect(visit.row("")).to_have_count(1)
+    visit.row("lost-<b>1").get_by_role("button", name="lost-<b>1", exact=True).click()
+    (one,) = api.get("/api/v1/certificates/clients", params={"search": "lost-<b>1"}).json()["items"]
+    for shown in (one["serial"], one["fingerprint_sha256"]):
+        expect(visit.dialog).to_contain_text(shown)
+    visit.dialog.get_by_role("button", name="Close").click()
+    expect(visit.dialog).to_be_hidden()
+    for answer, state in (("Cancel", "days left"), ("Revoke", "revoked")):
+        visit.row("lost-<b>1").get_by_role("button", name=f"Revoke {one['serial']}").click()
+        expect(visit.dialog).to_contain_text("Revoke the certificate of lost-<b>1?")
+        visit.dialog.get_by_role("button", name=answer, exact=True).click()
+        expect(visit.dialog).to_be_hidden()
+        expect(visit.row("lost-<b>1")).to_contain_text(state)
+    expect(visit.page.get_by_text("that is not in force yet")).to_be_visible()
+    expect(visit.page.get_by_text("set COAP_DTLS_CRL=certs/ca.crl").first).to_be_visible()
+    assert visit.page.get_by_role("button", name=f"Revoke {one['serial']}").count() == 0
+    listed = {entry["name"]: entry["state"] for entry in visit.served.json("certs", "list")}
+    assert (listed["lost-<b>1"], listed["kept-1"]) == ("revoked", "valid")
+    search.fill("valve-9")
+    expect(visit.page.get_by_text("No such certificate")).to_be_visible()
+    search.fill("")
+    visit.button("Issue a client certificate").click()
+    visit.dialog.get_by_label("Device's name").fill("valve-9")
+    with visit.page.expect_download():
+        visit.dialog.get_by_role("button", name="Issue and download").click()
+    expect(visit.row("valve-9")).to_be_visible()
+    assert visit.complaints == []
+
+
+def test_a_record_that_can_not_be_read_leaves_the_rest_of_the_page(visit: Visit) -> None:
+    crl = visit.served.folder / "certs" / "ca.crl"
+    assert visit.served.script().post("/api/v1/certificates/clients", json={"name": "valve-7"}).status_code == 201
+    before = crl.read_bytes() if crl.exists() else None
+    crl.write_bytes(b"junk")
+    try:
+        visit.open("/security?tab=certificates")
+        expect(visit.page.get_by_text("is no revocation list of the authority")).to_be_visible()
+        expect(visit.page.get_by_text("The server's certificate")).to_be_visible()
+    finally:
+        crl.unlink()
+        if before is not None:
+            crl.write_bytes(before)
+
+
 def test_a_viewer_looks_alone(
     served: Served, make_visit: Callable[[], Visit], session_of: Callable[[str], None]
 ) -> None:
     session_of("console-3")
+    served.command("certs", "client", "viewed-1")
     visit = make_visit()
     visit.log_in("security-viewer", served.json("user", "add", "security-viewer", "--role", "viewer")["password"])
     for tab, shown in (("sessions", "console-3"), ("psk", "console-3")):
@@ -146,3 +201,5 @@ def test_a_viewer_looks_alone(
     visit.open("/security?tab=certificates")
     expect(visit.page.get_by_text("days left").first).to_be_visible()
     assert visit.button("Issue a client certificate").count() == 0
+    expect(visit.row("viewed-1")).to_be_visible()
+    assert visit.page.get_by_role("button", name="Revoke").count() == 0

@@ -40,7 +40,15 @@ def later(folder: CertificateFolder, days: float) -> CertificateFolder:
 
 
 def files(folder: CertificateFolder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.path.iterdir())}
+    """All but the record of what was issued."""
+    found = sorted(path for path in folder.path.iterdir() if path != folder.register.path)
+    return {path.name: path.read_bytes() for path in found}
+
+
+def on_record(folder: CertificateFolder) -> list[tuple[str, str, int]]:
+    """Purpose, name and serial number of each certificate."""
+    entries = folder.register.read().entries.values()
+    return [(one.purpose.value, one.name, int(one.serial, 16)) for one in entries]
 
 
 def refusal(error: pytest.ExceptionInfo[GatewayError]) -> str:
@@ -191,6 +199,37 @@ def test_other_names_or_another_key_replace_nothing_unless_asked_to(folder: Cert
     renewed = server(folder, "a.example", "b.example", options=RENEW)
     assert (renewed.change, renewed.reason) == (Change.RENEWED, "")
     assert alternative_names(renewed.certificate) == ["a.example", "b.example"]
+
+
+def test_all_that_is_issued_is_on_record_and_what_is_kept_is_not_anew(folder: CertificateFolder) -> None:
+    made = [server(folder, "a.example"), folder.client("device-1", (), DAYS_400)]
+    handed = folder.hand_out("SN-1", [], days=7, key_type=KeyType.P256)
+    expected = [
+        ("server", "a.example", made[0].certificate.serial_number),
+        ("client", "device-1", made[1].certificate.serial_number),
+        ("client", "SN-1", handed.chain[0].serial_number),
+    ]
+    assert on_record(folder) == expected
+    server(folder)
+    folder.client("device-1", (), DAYS_400)
+    assert on_record(folder) == expected
+    renewed = folder.client("device-1", (), RENEW)
+    assert on_record(folder) == [*expected, ("client", "device-1", renewed.certificate.serial_number)]
+    assert b"PRIVATE" not in folder.register.path.read_bytes()
+
+
+def test_what_can_not_be_put_on_record_is_not_issued(folder: CertificateFolder) -> None:
+    folder.register.path.mkdir()
+    before = files(folder)
+    calls: list[Call] = [
+        lambda: server(folder),
+        lambda: folder.client("device-1", (), DAYS_400),
+        lambda: folder.hand_out("SN-1", [], days=7, key_type=KeyType.P256),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match="can't be written"):
+            call()
+    assert files(folder) == before
 
 
 def test_what_is_handed_out_is_issued_as_any_other_and_kept_nowhere(folder: CertificateFolder) -> None:
@@ -358,6 +397,32 @@ def test_a_foreign_certificate_is_not_revoked(folder: CertificateFolder) -> None
     assert not folder.crl_file.exists()
 
 
+def test_a_serial_number_is_enough_to_revoke_what_is_on_record(folder: CertificateFolder) -> None:
+    made = folder.hand_out("SN-1", [], days=7, key_type=KeyType.P256)
+    serial = f"{made.chain[0].serial_number:x}"
+    assert folder.revoke_serial(serial, 365)
+    assert folder.revoked() == {made.chain[0].serial_number: int(NOW_S) * 1000}
+    assert not later(folder, 1).revoke_serial(serial, 365)
+    assert not folder.revoke(made.chain[0], 365)
+    policy = TrustPolicy([made.authority], crls=[crl_of(folder)])
+    with pytest.raises(AlertError, match="certificate_revoked"):
+        policy.client_principal([made.chain[0].public_bytes(Encoding.DER)], NOW_S)
+
+
+def test_a_serial_number_that_is_not_on_record_is_revoked_only_where_asked_to(folder: CertificateFolder) -> None:
+    made = folder.client("device-1", (), DAYS_400).certificate
+    folder.register.path.unlink()  # as if it was issued before there was a record
+    with pytest.raises(NotFoundError, match="is on record") as error:
+        folder.revoke_serial(f"{made.serial_number:x}", 365)
+    assert "--force" in error.value.hint
+    assert not folder.crl_file.exists()
+    assert folder.revoke_serial(f"{made.serial_number:x}", 365, unrecorded=True)
+    assert list(folder.revoked()) == [made.serial_number]
+    largest = "7" + "f" * 39
+    assert folder.revoke_serial(largest, 365, unrecorded=True)
+    assert int(largest, 16) in folder.revoked()
+
+
 @pytest.mark.parametrize("content", [b"junk", b""], ids=["junk", "empty"])
 def test_a_list_that_is_not_the_authoritys_is_neither_used_nor_replaced(
     folder: CertificateFolder, content: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -370,6 +435,8 @@ def test_a_list_that_is_not_the_authoritys_is_neither_used_nor_replaced(
         folder.crl_file.write_bytes(foreign)
         with pytest.raises(ConfigurationError, match="is no revocation list of the authority"):
             folder.revoke(made.certificate, 365)
+        with pytest.raises(ConfigurationError, match="is no revocation list of the authority"):
+            folder.revoked()
         assert folder.crl_file.read_bytes() == foreign
 
 

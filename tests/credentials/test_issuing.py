@@ -188,7 +188,7 @@ def test_an_authority_with_an_ed25519_key_issues_too() -> None:
 
 def test_a_revocation_list_revokes_what_is_on_it_and_nothing_else(tmp_path: Path) -> None:
     revoked, other = client("device-1"), client("device-2")
-    crl = issue_crl(AUTHORITY, [revocation_of(revoked, NOW_S)], number=7, days=365, now_s=NOW_S)
+    crl = issue_crl(AUTHORITY, [revocation_of(revoked.serial_number, NOW_S)], number=7, days=365, now_s=NOW_S)
     policy = TrustPolicy([AUTHORITY.certificate], crls=[crl])
     assert policy.findings(NOW_S) == []
     policy.client_principal(der(other), NOW_S)

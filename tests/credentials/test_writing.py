@@ -1,8 +1,10 @@
 """Writing: modes of files and folders, whole or not at all, and keystores that keytool reads."""
 
+import errno
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,14 @@ import pytest
 
 from gateway.credentials.choices import KeyType
 from gateway.credentials.issuing import Authority, issue_authority, issue_server, new_key
-from gateway.credentials.writing import jks_store, locked_folder, pkcs12_store, write_public, write_secret
+from gateway.credentials.writing import (
+    append_public,
+    jks_store,
+    locked_folder,
+    pkcs12_store,
+    write_public,
+    write_secret,
+)
 from gateway.errors import ConfigurationError, UnavailableError
 from tests.credentials.stores import keytool, unprivileged
 
@@ -41,7 +50,8 @@ def test_a_key_is_never_in_a_file_that_others_can_open(tmp_path: Path, monkeypat
     real_open = os.open
 
     def watched(path: Path, flags: int, mode: int = 0o777) -> int:
-        opened.append((flags & (os.O_CREAT | os.O_EXCL), mode))
+        if path != tmp_path:  # the folder is only synced
+            opened.append((flags & (os.O_CREAT | os.O_EXCL), mode))
         return real_open(path, flags, mode)
 
     (tmp_path / "key.pem").write_bytes(b"old")
@@ -85,7 +95,7 @@ def test_two_commands_do_not_write_to_a_folder_at_a_time(tmp_path: Path) -> None
     with (
         locked_folder(tmp_path),
         pytest.raises(UnavailableError, match="another command writes"),
-        locked_folder(tmp_path),
+        locked_folder(tmp_path, patience_s=0),
     ):
         pass
     with locked_folder(tmp_path):
@@ -93,6 +103,60 @@ def test_two_commands_do_not_write_to_a_folder_at_a_time(tmp_path: Path) -> None
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(descriptor)
+
+
+def test_who_comes_second_waits_for_a_while(tmp_path: Path) -> None:
+    done = []
+
+    def second() -> None:
+        with locked_folder(tmp_path, patience_s=60):
+            done.append(True)
+
+    with locked_folder(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.1)
+        assert not done
+    thread.join(60)
+    assert done == [True]
+
+
+def test_lines_are_added_to_a_file_that_all_may_read(umask: None, tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    append_public(file, b"one\n")
+    append_public(file, b"two\n")
+    assert (file.read_bytes(), mode(file)) == (b"one\ntwo\n", 0o644)
+    file.write_bytes(b"torn")
+    append_public(file, b"three\n")
+    assert file.read_bytes() == b"torn\nthree\n"
+
+
+@pytest.mark.parametrize("at", ["write", "fsync"])
+def test_a_line_that_is_not_on_the_disk_is_not_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The disk is full after a few bytes of the line, or fails when it is to be flushed."""
+    file = tmp_path / "lines"
+    append_public(file, b"one\n")
+    real_write = os.write
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    if at == "write":
+        monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:2]))
+    else:
+        monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ConfigurationError, match="can't be written"):
+        append_public(file, b"two\n")
+    monkeypatch.undo()
+    assert file.read_bytes() == b"one\n"
+
+
+def test_a_fifo_takes_no_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lines")
+    with pytest.raises(ConfigurationError, match="can't be written"):
+        append_public(tmp_path / "lines", b"one\n")
 
 
 def test_a_folder_that_can_not_be_had_is_an_error(tmp_path: Path) -> None:

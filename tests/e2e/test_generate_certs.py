@@ -46,6 +46,7 @@ def test_everything_for_a_first_try_is_made_once(script: Path) -> None:
         "coapserver.p12",
         "client-device-1.pem",
         "client-device-1_key.pem",
+        "issued.jsonl",
     }
     assert "coap-client-openssl -m post -c certs/client-device-1.pem " in said
     before = {path.name: path.read_bytes() for path in certs.iterdir()}

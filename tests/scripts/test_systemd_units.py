@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.credentials.choices import FOLDER as FOLDER_OF_AUTHORITY
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 
@@ -37,11 +38,11 @@ def values(name: str, file: str = "gateway.service") -> list[str]:
     return re.findall(rf"^{name}=(.*)$", (FOLDER / file).read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("drop_in", [False, True])
-def test_systemd_takes_the_units(units: Path, drop_in: bool) -> None:
+@pytest.mark.parametrize("drop_in", ["", "low-ports.conf", "issuing.conf"])
+def test_systemd_takes_the_units(units: Path, drop_in: str) -> None:
     if drop_in:
         (units / "gateway.service.d").mkdir()
-        shutil.copy(FOLDER / "low-ports.conf", units / "gateway.service.d")
+        shutil.copy(FOLDER / drop_in, units / "gateway.service.d")
     done = analyze("verify", *sorted(path for path in units.iterdir() if path.is_file()))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -69,6 +70,11 @@ def test_the_ports_by_default_need_no_capability() -> None:
     assert fields["gateway_http_bind_port"].default >= 1024
     assert values("AmbientCapabilities") == [""]
     assert values("AmbientCapabilities", "low-ports.conf") == ["CAP_NET_BIND_SERVICE"]
+
+
+def test_the_authority_s_folder_is_where_the_service_looks_for_it_and_writable_only_by_the_drop_in() -> None:
+    assert values("ReadWritePaths") == []
+    assert values("ReadWritePaths", "issuing.conf") == [f"{values('WorkingDirectory')[0]}/{FOLDER_OF_AUTHORITY}"]
 
 
 def test_the_example_s_variables_are_settings_in_a_form_that_systemd_and_the_shell_read_alike() -> None:

@@ -1,28 +1,31 @@
-"""Certificates: the server's own, those that clients are trusted by, and new ones for devices."""
+"""Certificates: the server's own, those that clients are trusted by, and devices' own, issued and revoked."""
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from cryptography import x509
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from gateway.api.auth import Admin, Viewer
 from gateway.api.backend import BackendOfApp
 from gateway.api.downloads import attachment
 from gateway.api.json_values import sound
-from gateway.api.paging import LIMIT_MAX
+from gateway.api.paging import LIMIT_MAX, Limit, Offset, Page, page_of
 from gateway.api.problems import about
-from gateway.credentials.choices import DAYS_MAX, LEAF_DAYS, KeyType
+from gateway.credentials.choices import DAYS_MAX, LEAF_DAYS, KeyType, Purpose
 from gateway.credentials.issuing import COMMON_NAME_CHARACTERS_MAX
 from gateway.errors import ConfigurationError, UsageError
 from gateway.operations.certificates import (
     Container,
     authority_pem,
     client_container,
+    issued_certificates,
+    revoke_client,
     server_chain,
     trust_anchors,
+    what_enforces,
 )
-from gateway.presentation.certificate import certificate_as_json
+from gateway.presentation.certificate import certificate_as_json, issued_as_json
 
 NAMES_MAX: Final = 100
 """Most alternative names of a certificate."""
@@ -88,6 +91,36 @@ class NewClientCertificate(BaseModel):
     )
 
 
+class IssuedFields(BaseModel):
+    """A device's certificate, as the authority in `certs` has it on record."""
+
+    serial: str = Field(description="In hex")
+    purpose: Literal["client"]
+    name: str = Field(description="Its CN")
+    names: list[str] = Field(description="Alternative names")
+    valid_from: str
+    valid_until: str
+    days_left: int = Field(description="Negative where it has expired")
+    state: str = Field(description="valid, EXPIRED, NOT YET VALID or revoked")
+    issued_ts: int = Field(description="In milliseconds since 1970")
+    revoked_ts: int | None = Field(description="Since when it is revoked, in milliseconds since 1970")
+    fingerprint_sha256: str
+
+
+class IssuedPage(Page[IssuedFields]):
+    """A part of the devices' certificates that were issued."""
+
+    findings: list[str] = Field(description="What is wrong with the record, or keeps revocations from being in force")
+
+
+class RevokedFields(IssuedFields):
+    """A device's certificate that is revoked now."""
+
+    already: bool = Field(description="Whether it was revoked before")
+    in_force: bool = Field(description="Whether the gateway goes by the list that it is on: `COAP_DTLS_CRL`")
+    hint: str = Field(description="What has to be done for that; empty where nothing has")
+
+
 @router.get("")
 def list_certificates(user: Viewer, backend: BackendOfApp) -> Certificates:
     """The server's certificate with its chain, and those that clients are trusted by, with their validity."""
@@ -136,13 +169,13 @@ def show_authority(user: Viewer) -> Response:
     response_class=Response,
     responses={
         201: {
-            "description": "The key with its certificate and the CAs above it; kept nowhere else",
+            "description": "The key with its certificate and the CAs above it; the key is kept nowhere else",
             "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()},
         }
     },
 )
 def issue_client_certificate(user: Admin, new: NewClientCertificate, backend: BackendOfApp) -> Response:
-    """Issue a device's certificate. Its key is in this answer and nowhere else.
+    """Issue a device's certificate. Its key is in this answer and nowhere else; that it was issued is on record.
 
     The PEM file has the key, then the certificate, for `gateway send --cert`, or `coap-client-openssl -c` and `-j`.
     """
@@ -161,6 +194,36 @@ def issue_client_certificate(user: Admin, new: NewClientCertificate, backend: Ba
         )
     headers = attachment(f"client-{new.name}.{SUFFIXES[new.format]}")
     return Response(content, 201, media_type=MEDIA_TYPES[new.format], headers=headers)
+
+
+@router.get("/clients")
+def list_client_certificates(
+    user: Viewer,
+    backend: BackendOfApp,
+    search: Annotated[
+        str, Query(max_length=255, description="Part of a name, of the serial number or of the fingerprint")
+    ] = "",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> IssuedPage:
+    """The devices' certificates that the authority in `certs` has issued, the newest first."""
+    issued = issued_certificates(search=search, purpose=Purpose.CLIENT)
+    found = issued.certificates
+    items = [IssuedFields.model_validate(issued_as_json(*one)) for one in found[offset : offset + limit]]
+    page = page_of(items, offset=offset, total=len(found))
+    unenforced = what_enforces(backend.settings) if any(one.revoked_ms is not None for one in found) else ""
+    findings = [*issued.findings, *([f"what is revoked is not in force: {unenforced}"] if unenforced else ())]
+    return IssuedPage(items=page.items, total=page.total, next=page.next, findings=findings)
+
+
+@router.post("/clients/{serial}/revoke")
+def revoke_client_certificate(user: Admin, serial: str, backend: BackendOfApp) -> RevokedFields:
+    """Revoke a device's certificate by its serial number. Its sessions end, and it can't begin another one."""
+    revoked = revoke_client(backend.settings, serial)
+    hint = what_enforces(backend.settings)
+    return RevokedFields.model_validate(
+        issued_as_json(*revoked.certificate) | {"already": revoked.already, "in_force": not hint, "hint": hint}
+    )
 
 
 def _fields(certificate: x509.Certificate) -> CertificateFields:

@@ -1,17 +1,16 @@
-"""The server's certificate with its chain, what is trusted by file, and new certificates for devices."""
+"""The server's certificate with its chain, what is trusted by file, and devices' certificates, new and issued ones."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from nicegui import ui
 
 from gateway.console.client import ApiProblem
 from gateway.console.forms import Form
+from gateway.console.pages.security_issued import IssuedList, validity
 from gateway.console.session import Session
-from gateway.console.widgets import Text, Tone, badge, button, copy_button, facts, note, panel, say_done, text
+from gateway.console.widgets import Text, badge, button, copy_button, facts, note, panel, say_done, text
 from gateway.model import JsonValue
-
-NEAR_DAYS: Final = 30
-"""An end of validity is worth a warning so many days before."""
 
 _FORMATS: Final = {"pem": "PEM: key and certificates in one file", "pkcs12": "PKCS#12, with a password"}
 _KEYS: Final = {"p256": "EC P-256, which every device has", "p384": "EC P-384", "rsa": "RSA"}
@@ -25,7 +24,7 @@ async def show_certificates(session: Session) -> None:
     with ui.element("div").classes("bar buttons"):
         button("Download the CA", lambda: _download_ca(session), icon="o_download")
         if session.is_admin:
-            button("Issue a client certificate", lambda: _issue(session), icon="add", main=True)
+            button("Issue a client certificate", lambda: _issue(session, issued.restart), icon="add", main=True)
     for finding in told["findings"]:
         note(finding, tone="warn")
     with panel("The server's certificate"):
@@ -40,6 +39,8 @@ async def show_certificates(session: Session) -> None:
             text("None: no client comes in by a certificate.", "muted")
         for one in told["trust_anchors"]:
             _certificate(one, one["source"])
+    issued = IssuedList(session)
+    await issued.restart()
 
 
 def _certificate(one: JsonValue, what: str) -> None:
@@ -47,7 +48,7 @@ def _certificate(one: JsonValue, what: str) -> None:
         with ui.element("div").classes("bar"):
             text(one["subject"], "strong").style("overflow-wrap: anywhere; min-width: 0")
             badge(what)
-            _validity(one)
+            badge(*validity(one))
         facts(
             [
                 (name, value)
@@ -67,23 +68,15 @@ def _certificate(one: JsonValue, what: str) -> None:
             copy_button(one["fingerprint_sha256"], name="Copy the fingerprint")
 
 
-def _validity(one: JsonValue) -> None:
-    days = one["days_left"]
-    if one["state"] != "valid":
-        badge(one["state"].lower(), "bad")
-        return
-    tone: Tone = "warn" if days < NEAR_DAYS else "good"
-    badge("ends tomorrow" if days == 1 else "ends today" if days == 0 else f"{days} days left", tone)
-
-
 async def _download_ca(session: Session) -> None:
     ui.download.content(await session.api.get_bytes("/certificates/authority"), "ca.pem", _MEDIA_TYPES["pem"])
 
 
-def _issue(session: Session) -> None:
+def _issue(session: Session, done: Callable[[], Awaitable[None]]) -> None:
     with ui.dialog().props("persistent") as dialog, ui.card().classes("dialog"):
         Text("h2", "Issue a client certificate")
-        Text("div", "Its key is made now, is in the file that you get, and is kept nowhere else.").classes("muted")
+        what = "Its key is made now, is in the file that you get, and is kept nowhere else."
+        Text("div", f"{what} That it was issued is on record, so that it can be revoked.").classes("muted")
         form = Form()
         name = form.add("name", ui.input("Device's name").props("autofocus"), hint="the certificate's CN")
         others = form.add(
@@ -121,6 +114,7 @@ def _issue(session: Session) -> None:
             file = f"client-{body['name']}.{_SUFFIXES[container.value]}"
             ui.download.content(content, file, _MEDIA_TYPES[container.value])
             say_done(f"{file} is yours: keep its key secret.")
+            await done()
 
         form.actions("Issue and download", issue, dialog)
     dialog.on("hide", dialog.delete)

@@ -1,0 +1,66 @@
+"""A device whose certificate was issued by the API is kept out by its serial number, while the gateway runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Served
+
+from .harness import eventually
+from .secure import NAMED, coaps_client, devices
+
+SETTINGS = {
+    "COAP_SECURITY_MODE": "MIXED",
+    "COAP_DTLS_PEM_CERT": "certs/coapserver.pem",
+    "COAP_DTLS_PEM_KEY": "certs/coapserver_key.pem",
+    "COAP_DTLS_TRUST_STORE": "certs/ca.pem",
+    "COAP_DTLS_CLIENT_AUTH": "NEEDED",
+    "COAP_DTLS_CRL": "certs/ca.crl",
+    "TB_TRANSPORT_SSL_CERTIFICATE_RELOAD_CHECK_INTERVAL_SECONDS": "1",
+}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A gateway that goes by its authority's revocation list, on which somebody is already."""
+    served = Served(tmp_path, SETTINGS)
+    served.command("certs", "server")
+    served.command("certs", "client", "somebody")
+    served.command("certs", "revoke", "somebody")
+    served.add_integration("named", NAMED, "--security-mode", "DTLS", "--routing-key", "named")
+    served.start()
+    yield served
+    served.kill()
+
+
+def test_a_certificate_of_the_api_is_revoked_by_its_serial_number(served: Served) -> None:
+    api, url = served.script(), f"coaps://127.0.0.1:{served.dtls_port}/i/named"
+    flags: dict[str, tuple[str, ...]] = {}
+    for name in ("lost", "kept"):
+        answer = api.post("/api/v1/certificates/clients", json={"name": name})
+        assert answer.status_code == 201
+        file = served.folder / f"{name}.pem"
+        file.write_bytes(answer.content)
+        flags[name] = ("-c", str(file), "-j", str(file), "-R", str(served.folder / "certs" / "ca.pem"))
+        assert coaps_client("openssl", url, *flags[name], payload=name.encode()) == ""
+    (lost,) = api.get("/api/v1/certificates/clients", params={"search": "lost"}).json()["items"]
+    assert lost["state"] == "valid"
+
+    revoked = api.post(f"/api/v1/certificates/clients/{lost['serial']}/revoke")
+    assert revoked.status_code == 200
+    assert (revoked.json()["state"], revoked.json()["in_force"], revoked.json()["hint"]) == ("revoked", True, "")
+
+    refusal = f"certificate_revoked: 'CN=lost', serial number {lost['serial']}"
+    printed: list[str] = []
+
+    def is_kept_out() -> bool:
+        printed.append(coaps_client("openssl", url, *flags["lost"], payload=b"too late"))
+        return refusal in served.log
+
+    eventually(is_kept_out, f"the next handshake fails: {served.log}")
+    assert "certificate revoked" in printed[-1]
+    assert coaps_client("openssl", url, *flags["kept"], payload=b"kept-2") == ""
+    eventually(lambda: "kept-2" in devices(served), "what was accepted is in the view")
+    states = {one["name"]: one["state"] for one in served.json("certs", "list")}
+    assert states == {"localhost": "valid", "somebody": "revoked", "lost": "revoked", "kept": "valid"}
