@@ -75,8 +75,8 @@ class Demo:
             "COAP_BIND_PORT": str(self._ports[0]),
             "COAP_DTLS_BIND_ADDRESS": "127.0.0.1",
             "COAP_DTLS_BIND_PORT": str(self._ports[1]),
-            "COAP_DTLS_PEM_CERT": str(folder / "certs" / "coapserver.pem"),
-            "COAP_DTLS_PEM_KEY": str(folder / "certs" / "coapserver_key.pem"),
+            "COAP_DTLS_PEM_CERT": "certs/coapserver.pem",
+            "COAP_DTLS_PEM_KEY": "certs/coapserver_key.pem",
         }
         self.url = f"http://127.0.0.1:{self._ports[2]}"
         self.password = ""
@@ -88,7 +88,7 @@ class Demo:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Start it, fill it, and keep devices sending."""
-        self.command("certs", "server")
+        self.command("certs", "server", "gateway.example.com")
         with self._log.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gateway", "serve"],

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 
+from gateway.api.routes import certificates
 from gateway.cli.main import main
 from gateway.credentials.choices import KeyType
 from gateway.credentials.writing import locked_folder
@@ -74,6 +75,17 @@ def test_the_server_s_chain_and_whom_clients_are_trusted_by_are_shown_with_their
     assert [one["source"] for one in shown["trust_anchors"]] == ["COAP_DTLS_TRUST_STORE", "Other"]
     assert all(one["ca"] for one in shown["trust_anchors"])
     assert shown["findings"] == []
+
+
+@pytest.mark.parametrize(("bound", "shown", "said"), [(1, 1, 1), (2, 2, 0), (3, 2, 0)])
+def test_a_list_of_trust_anchors_that_ends_says_so(
+    bound: int, shown: int, said: int, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "LIMIT_MAX", bound)
+    api.ok("POST", "/trust", json={"pem": authority("Other").certificate.public_bytes(Encoding.PEM).decode()})
+    told = api.get("/certificates")
+    assert len(told["trust_anchors"]) == shown
+    assert [one.startswith("of 2 trust anchors, the first 1 are listed") for one in told["findings"]] == [True] * said
 
 
 def test_what_is_wrong_with_files_is_said_beside_the_rest(tmp_path: Path, folder: Path) -> None:

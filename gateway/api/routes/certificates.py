@@ -138,6 +138,8 @@ def list_certificates(user: Viewer, backend: BackendOfApp) -> Certificates:
         trusted = catalogue.credentials.trusted()
     anchors = trust_anchors(settings, trusted)
     findings += anchors.findings
+    if (count := len(anchors.certificates)) > LIMIT_MAX:
+        findings.append(f"of {count} trust anchors, the first {LIMIT_MAX} are listed; gateway trust list has all")
     return Certificates(
         server=server,
         trust_anchors=[

@@ -12,8 +12,8 @@ from gateway.console.session import Session
 from gateway.console.widgets import Text, badge, button, copy_button, facts, note, panel, say_done, text
 from gateway.model import JsonValue
 
-_FORMATS: Final = {"pem": "PEM: key and certificates in one file", "pkcs12": "PKCS#12, with a password"}
-_KEYS: Final = {"p256": "EC P-256, which every device has", "p384": "EC P-384", "rsa": "RSA"}
+_FORMATS: Final = {"pem": "PEM, with its key", "pkcs12": "PKCS#12, with a password"}
+_KEYS: Final = {"p256": "EC P-256, the usual one", "p384": "EC P-384", "rsa": "RSA"}
 _SUFFIXES: Final = {"pem": "pem", "pkcs12": "p12"}
 _MEDIA_TYPES: Final = {"pem": "application/x-pem-file", "pkcs12": "application/x-pkcs12"}
 
