@@ -29,7 +29,7 @@ LIBCOAP_PROGRAM = "coap-server-notls"
 LIBCOAP_RESOURCE = "example_data"
 """Takes a PUT of any payload, keeps it in memory, answers 2.04 Changed: as little as that server does for a payload."""
 
-START_S = 10.0
+START_S = 30.0
 """How long a server may take to answer its first message."""
 
 STOP_S = 6.0

@@ -23,7 +23,7 @@ from gateway.model import JsonValue
 from gateway.settings import Settings
 from tests.api.rig import Api
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 SAMPLE_S = 0.02
 
 
@@ -269,7 +269,10 @@ def test_the_stream_has_overviews_and_what_is_in_their_way(tmp_path: Path) -> No
 
         async with asking(api, Figures(1)) as client:
             reading = asyncio.create_task(read())
-            await until(overviews, lambda one: one.window_s > 0)
+            streams = api.app.state.backend.streams
+            await until(overviews, lambda one: one.window_s > 0 and streams.count == 1)
+            for _ in range(3):  # of which the stream has had one, whenever it looked
+                await overviews.next()
         with pytest.raises(UnavailableError):  # the gateway has gone, the API's process is still there
             while True:
                 await overviews.next()
