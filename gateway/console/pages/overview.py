@@ -157,9 +157,10 @@ def _code(one: JsonValue) -> tuple[str | Cell, ...]:
 
 
 def _sink(one: JsonValue) -> tuple[str | Cell, ...]:
-    state = {None: Cell("local", "good"), True: Cell("connected", "good"), False: Cell("not connected", "bad")}
-    failing = any(error["per_s"] for error in one["errors"])
-    shown = Cell("failing", "bad") if failing else state[one["connected"]]
+    # The words are those of the page Delivery; a sink without a connection has lost none.
+    state = Cell("not connected", "bad") if one["connected"] is False else Cell("connected", "good")
+    worst = max(one["errors"], key=lambda error: error["per_s"] or 0.0, default=None)
+    shown = Cell(worst["trouble"], "bad") if worst and worst["per_s"] else state
     return one["sink"], shown, rate(one["reports"]["per_s"]), count(one["reports"]["total"])
 
 
