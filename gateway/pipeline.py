@@ -47,6 +47,9 @@ MEASURED = 17
 """Conversions of what arrived in one millisecond of so many are measured. A prime: what comes by the clock must not
 miss those milliseconds for ever."""
 
+URI = "Option:uri"
+"""What a converter is told under this name is the path of the request, with its query: where the uplink came to."""
+
 _CREATED = Outcome(Code.CREATED)
 _EMPTY = BadRequestError("the payload is empty").outcome
 _FULL = UnavailableError("the gateway's spool is full, try again later", max_age_s=RETRY_AFTER_S).outcome
@@ -330,7 +333,7 @@ def metadata_of(request: Request, integration: Integration) -> Mapping[str, str]
         uri += "?" + "&".join(request.query)
     return {
         "Option:content-format": "" if request.content_format is None else str(request.content_format),
-        "Option:uri": uri,
+        URI: uri,
         "Option:location-path": "/".join(request.location_path),
         "Option:location-query": "&".join(request.location_query),
         "integrationName": integration.name,

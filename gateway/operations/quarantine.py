@@ -6,9 +6,9 @@ from typing import Final
 from gateway.converters import Decoder
 from gateway.errors import GatewayError, NotFoundError, UsageError
 from gateway.integrations.identity import writable_by
-from gateway.model import Converter, Integration, StoredReport
+from gateway.model import Converter, FailedUplink, Integration, StoredReport
 from gateway.operations.converters import Limits, compile_for
-from gateway.pipeline import held_to
+from gateway.pipeline import URI, held_to
 from gateway.storage.quarantine import QuarantinedUplink, QuarantineView
 
 PORTION_UPLINKS: Final = 200
@@ -23,7 +23,8 @@ class TodaysConverters:
 
     def __init__(self, limits: Limits, integrations: Sequence[Integration], converters: Sequence[Converter]) -> None:
         self._limits = limits
-        self._integrations = {integration.name: integration for integration in integrations}
+        self._by_name = {integration.name: integration for integration in integrations}
+        self._by_path = {integration.path: integration for integration in integrations}
         self._converters = {converter.name: converter for converter in converters}
         self._decoders: dict[str, Decoder | GatewayError] = {}
         keys = {converter.name: frozenset(converter.update_only_keys) for converter in converters}
@@ -32,11 +33,8 @@ class TodaysConverters:
     def convert(self, one: QuarantinedUplink) -> list[StoredReport] | GatewayError:
         """The reports that an uplink makes today, or why it makes none."""
         uplink = one.uplink
-        integration = self._integrations.get(uplink.integration)
         try:
-            if integration is None:
-                missing = f"there is no integration named {uplink.integration} any more"
-                raise NotFoundError(f"{missing}; it can be replayed once one has that name")
+            integration = self._integration_of(uplink)
             decode = self._decoder(integration.converter).bind(uplink.metadata)
             writable = writable_by(integration, uplink.principal)
             if writable is not None:
@@ -46,7 +44,16 @@ class TodaysConverters:
         except GatewayError as error:
             return error
         principal = uplink.principal.name if uplink.principal else None
-        return [StoredReport(uplink.integration, uplink.received_ms, principal, *report) for report in reports]
+        return [StoredReport(integration.name, uplink.received_ms, principal, *report) for report in reports]
+
+    def _integration_of(self, uplink: FailedUplink) -> Integration:
+        """The one of that name. Where it was renamed since, the one with the endpoint that the uplink came to."""
+        path = uplink.metadata.get(URI, "").partition("?")[0]
+        found = self._by_name.get(uplink.integration) or self._by_path.get(tuple(path.split("/")[1:]))
+        if found is None:
+            missing = f"there is no integration named {uplink.integration} any more, and none with its endpoint"
+            raise NotFoundError(f"{missing}; it can be replayed once one has that name")
+        return found
 
     def _decoder(self, name: str) -> Decoder:
         if name not in self._decoders:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import threading
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -34,10 +35,16 @@ def meters(cli: Cli) -> Cli:
     return cli
 
 
-def keep(cli: Cli, *payloads: bytes, integration: str = "meters", principal: Principal | None = None) -> None:
+def keep(
+    cli: Cli,
+    *payloads: bytes,
+    integration: str = "meters",
+    principal: Principal | None = None,
+    metadata: Mapping[str, str] = METADATA,
+) -> None:
     """Have these in the quarantine."""
     with DeviceStore(cli.data_dir) as store:
-        failed = [FailedUplink(integration, RECEIVED_MS, principal, one, METADATA, "it broke") for one in payloads]
+        failed = [FailedUplink(integration, RECEIVED_MS, principal, one, metadata, "it broke") for one in payloads]
         store.apply("spool-0", [Delivery(store.position("spool-0") + 1, [], failed)])
 
 
@@ -204,6 +211,25 @@ def test_of_an_integration_that_is_gone_uplinks_stay(meters: Cli) -> None:
     assert result.code == 1
     assert "no integration named meters" in result.out
     assert left(meters) == ["SN-1"]
+
+
+def test_of_an_integration_that_was_renamed_uplinks_are_found_by_its_endpoint(meters: Cli) -> None:
+    meters.ok("integration", "update", "meters", "--name", "counters", "--path-prefix", "api/v2", "--routing-key", "k")
+    for number, uri in enumerate(("/api/v2/i/k?a=/i/x", "/i/k", "/api/v2/i/k/", "", "/api/v2/i/K")):
+        keep(meters, b"SN-%d" % number, metadata={**METADATA, "Option:uri": uri})
+    result = meters("quarantine", "replay", "--all")
+    assert result.code == 1
+    assert "no integration named meters any more, and none with its endpoint" in result.out
+    assert left(meters) == ["SN-1", "SN-2", "SN-3", "SN-4"]
+    assert [(one.name, one.integration) for one in waiting_for_thingsboard(meters)] == [("SN-0", "counters")]
+
+
+def test_a_name_counts_more_than_an_endpoint(meters: Cli) -> None:
+    meters.ok("integration", "update", "meters", "--name", "counters", "--routing-key", "k")
+    meters.ok("integration", "create", "meters", "--converter", "c", "--routing-key", "other")
+    keep(meters, b"SN-1")
+    meters.ok("quarantine", "replay", "--all")
+    assert [one.integration for one in waiting_for_thingsboard(meters)] == ["meters"]
 
 
 def test_update_only_keys_hold_for_a_replay_too(meters: Cli) -> None:

@@ -53,7 +53,7 @@ class _Fields:
         self._name = form.add(
             "name",
             ui.input("Name", value=given.get("name", "")).props("autofocus"),
-            hint="what has arrived already keeps the old one" if known else "",
+            hint="what has arrived already is listed under the old one" if known else "",
         )
         with ui.element("div").classes("grid pair"):
             chosen = given.get("converter") or (converters[0] if len(converters) == 1 else None)
