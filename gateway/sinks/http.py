@@ -31,6 +31,13 @@ ANSWER_PATIENCE_S: Final = 1.0
 CONNECT_S: Final = 10.0
 """How long a connection may take, with name and TLS; half of the time-out where that is less."""
 
+FAILURES: Final = 5
+"""How often the receiver must fail at one and the same record, each time in a session of its own, before it is asked
+whether it takes others. With the runner's pauses that is some seconds."""
+
+NEIGHBOURS: Final = 16
+"""How many records behind it are asked about one after another; some of the further ones follow."""
+
 _TOKEN: Final = re.compile(r"[!-~]+")
 _TEXT_TYPES: Final = ("text/plain", "text/html", "application/json", "application/problem+json")
 
@@ -74,6 +81,7 @@ class HttpSink:
         self._max_body_bytes = settings.gateway_http_sink_max_body_bytes
         self._timeout_s = settings.gateway_http_sink_timeout_ms / 1000
         self._host = host
+        self._suspect = Suspect()
         self._check()
 
     def _check(self) -> None:
@@ -106,25 +114,84 @@ class HttpSink:
         ) as client:
             poster = Poster(client, self._url, self._timeout_s, (self._token, self._url.password or ""))
             http_answers.check_knock(await poster.post(b"[]", {}))
-            yield HttpSession(poster, self._max_body_bytes, self._host)
+            yield HttpSession(poster, self._max_body_bytes, self._suspect, self._host)
+
+
+class Suspect:
+    """The record that the receiver fails at, over the sessions that end there."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._failures = 0
+
+    def failed(self, id: str) -> int:
+        """It has failed at a record; how often in a row at this one."""
+        self._failures = self._failures + 1 if id == self._id else 1
+        self._id = id
+        return self._failures
 
 
 class HttpSession:
-    """Posts records, one body after another."""
+    """Posts records, one body after another.
 
-    def __init__(self, poster: "Poster", max_body_bytes: int, host: Host) -> None:
+    A receiver that answers 500 may be out of order, or fail at one record, as when a program trips over a value. So
+    what it failed at comes in halves, and the record that it still fails at comes again. Where another one is taken
+    then, that record is refused, and nothing waits behind it any longer. Where none is, or nothing else waits, it is
+    tried again like any other.
+    """
+
+    def __init__(self, poster: "Poster", max_body_bytes: int, suspect: Suspect, host: Host) -> None:
         self._poster = poster
         self._max_body_bytes = max_body_bytes
+        self._suspect = suspect
         self._host = host
 
     async def deliver(self, records: Sequence[Record], taken: Taken) -> None:
         """Post the records; `taken` after each body that was answered with 2xx. Raises SinkError, RefusedRecords."""
         for body in bodies(records, self._max_body_bytes):
-            headers = {"Idempotency-Key": hashlib.sha256("\n".join(body.ids).encode()).hexdigest()}
-            answer = await self._poster.post(body.data, headers)
-            self._host.count(SINK_MESSAGES_TOTAL, "post")
+            await self._hand_over(records, body, taken)
+
+    async def _hand_over(self, records: Sequence[Record], body: Body, taken: Taken) -> None:
+        answer = await self._post(body)
+        if not answer.is_failure:
             http_answers.check(answer, body.start, body.end)
             taken(body.end)
+        elif body.end - body.start > 1:
+            middle = (body.start + body.end) // 2
+            await self._hand_over(records, body_of(records, body.start, middle), taken)
+            await self._hand_over(records, body_of(records, middle, body.end), taken)
+        else:
+            await self._judge(records, body, answer)
+            taken(body.end)
+
+    async def _judge(self, records: Sequence[Record], body: Body, answer: Answer) -> None:
+        """Whose fault it is that the receiver failed at a record. Raises RefusedRecords, or SinkError; it may be taken
+        now.
+        """
+        failures = self._suspect.failed(body.ids[0])
+        if failures >= FAILURES and await self._takes_others(records, body.end):
+            answer = await self._post(body)  # once more: it may have been out of order until now
+            if answer.is_failure:
+                raise RefusedRecords(body.start, body.end, f"{answer.title} ({failures} times, and it takes others)")
+        http_answers.check(answer, body.start, body.end)
+
+    async def _takes_others(self, records: Sequence[Record], start: int) -> bool:
+        """Whether it takes any of some single records from there on."""
+        number = start
+        while number < len(records):
+            body = body_of(records, number, number + 1)
+            if len(body.data) <= self._max_body_bytes and (await self._post(body)).is_success:
+                return True
+            # One after another, so that none comes before another one of its device. In a long row that it fails at,
+            # further and further away.
+            number += max(1, number + 1 - start - NEIGHBOURS)
+        return False
+
+    async def _post(self, body: Body) -> Answer:
+        headers = {"Idempotency-Key": hashlib.sha256("\n".join(body.ids).encode()).hexdigest()}
+        answer = await self._poster.post(body.data, headers)
+        self._host.count(SINK_MESSAGES_TOTAL, "post")
+        return answer
 
     async def closed(self) -> None:
         """Never: connections come and go with the requests."""
@@ -184,6 +251,12 @@ def bodies(records: Sequence[Record], max_bytes: int) -> Iterator[Body]:
         size += len(text) + 1
     if texts:
         yield Body(start, len(records), ids, b"[" + b",".join(texts) + b"]")
+
+
+def body_of(records: Sequence[Record], start: int, end: int) -> Body:
+    """Those records, however large that gets."""
+    part = records[start:end]
+    return Body(start, end, [record.id for record in part], b"[" + b",".join(map(as_json, part)) + b"]")
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

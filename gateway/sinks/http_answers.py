@@ -46,6 +46,16 @@ class Answer(NamedTuple):
     """Both cleaned, and no longer than is told on."""
 
     @property
+    def is_success(self) -> bool:
+        """Whether what was posted is taken."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the receiver failed at something, and does not say when to come again."""
+        return self.status == HTTPStatus.INTERNAL_SERVER_ERROR and self.retry_after is None
+
+    @property
     def title(self) -> str:
         """Such as `429 Too Many Requests: slowly, please`. The phrase is the standard's, not the receiver's."""
         try:
@@ -58,7 +68,7 @@ class Answer(NamedTuple):
 def check(answer: Answer, start: int, end: int) -> None:
     """Return where the records from `start` to `end` are taken; raises SinkError or RefusedRecords otherwise."""
     status = answer.status
-    if 200 <= status < 300:
+    if answer.is_success:
         return
     if status in NOT_LET_IN:
         raise SinkError(Trouble.REFUSED, f"it answers {answer.title}", hint=_TOKEN_HINT)

@@ -149,6 +149,8 @@ def outcome_of(status: int) -> str:
     except RefusedRecords:
         return "refused: halves"
     except SinkError as error:
+        if status == 500:
+            return "by halves"
         return {"busy": "Retry-After", "refused": "`refused`", "misconfigured": "`misconfigured`"}[error.trouble]
     return "count as delivered"
 
