@@ -16,6 +16,9 @@ Doing: TypeAlias = Callable[[], Awaitable[None]]
 
 LOG_IN_PATH: Final = "/login"
 
+LOOKED_OVER: Final = 12
+"""So many choices are looked over at a glance."""
+
 
 class Text(TextElement):
     """An element of HTML with a text in it, which is never taken for HTML."""
@@ -143,6 +146,11 @@ def icon_button(icon: str, name: str, do: Callable[[], object]) -> ui.button:
     with made:
         ui.tooltip(name)
     return made
+
+
+def choice(options: list[str] | dict[str, str], label: str, value: str | None, *, clearable: bool = False) -> ui.select:
+    """A field to choose in what may be many; where they are, typing finds one, for not all fit the list that opens."""
+    return ui.select(options, label=label, value=value, with_input=len(options) > LOOKED_OVER, clearable=clearable)
 
 
 def menu_entry(what: str, do: Callable[[], object]) -> ui.menu_item:

@@ -2,13 +2,13 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, expect, sync_playwright
 
 from tests.api.conftest import Served
 
@@ -148,10 +148,29 @@ def shared_log_in(served: Served) -> httpx.Cookies:
     return served.browser().cookies
 
 
+PAGES = pytest.StashKey[list[Page]]()
+"""Of a test, what it has open."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure, what could be seen by then."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for page in item.stash.get(PAGES, []):
+            try:
+                seen = page.locator("body").aria_snapshot(timeout=2000)
+            except Error as error:
+                seen = str(error)
+            report.sections.append((f"Seen at {page.url}", seen[:5000]))
+    return report
+
+
 @pytest.fixture
-def make_visit(browser: Browser, served: Served) -> Iterator[Callable[[], Visit]]:
+def make_visit(browser: Browser, served: Served, request: pytest.FixtureRequest) -> Iterator[Callable[[], Visit]]:
     """Makes browsers with nothing in them, wide and light; they close with the test."""
     made: list[Page] = []
+    request.node.stash[PAGES] = made
 
     def make() -> Visit:
         context = browser.new_context(

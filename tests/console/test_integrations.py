@@ -18,6 +18,8 @@ def card(visit: Visit, name: str) -> Locator:
 def choose(visit: Visit, field: Locator, option: str) -> None:
     """Choose of a list."""
     field.click()
+    if field.is_editable():  # there may be many
+        field.fill(option)
     visit.page.get_by_role("option", name=option).click()
 
 
@@ -110,6 +112,27 @@ def test_many_are_leafed_through_and_searched(visit: Visit) -> None:
         for name in names[:-1]:
             catalogue.remove_integration(name)
     expect(visit.page.get_by_text("No such integration")).to_be_visible(timeout=10_000)
+
+
+def test_of_many_converters_one_is_found_by_typing(visit: Visit) -> None:
+    names = [f"chosen-{number:03}" for number in range(200)]
+    with Catalogue(visit.served.data_dir) as catalogue:
+        for name in names:
+            catalogue.add_converter(Converter(name, Language.JAVASCRIPT, "return [];"))
+        visit.open("/integrations")
+        visit.button("New integration").first.click()
+        visit.dialog.get_by_label("Name").fill("of the last")
+        field = visit.dialog.get_by_label("Uplink converter")
+        field.click()
+        field.fill("SEN-19")
+        expect(visit.page.get_by_role("option")).to_have_count(10)
+        visit.page.get_by_role("option", name=names[-1]).click()
+        expect(field).to_have_value(names[-1])
+        visit.dialog.get_by_role("button", name="Create").click()
+        expect(card(visit, "of the last")).to_contain_text(names[-1])
+        catalogue.remove_integration("of the last")
+        for name in names:
+            catalogue.remove_converter(name)
 
 
 def test_debugging_of_everything_shows_the_time_that_is_left(visit: Visit) -> None:

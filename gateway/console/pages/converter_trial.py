@@ -13,7 +13,7 @@ from gateway.console.forms import Form, Pairs
 from gateway.console.pages.converter_templates import Sample
 from gateway.console.session import Session
 from gateway.console.times import moment
-from gateway.console.widgets import Text, badge, code_block, note, panel, problem_note, text
+from gateway.console.widgets import Text, badge, choice, code_block, note, panel, problem_note, text
 from gateway.model import JsonValue
 
 PAUSE_S: Final = 0.35
@@ -68,10 +68,8 @@ class Trial:
         self._payload.on_value_change(self.soon)
         with ui.expansion("Metadata").props("dense").classes("more"):
             chosen = {"": "none", **{name: name for name in integrations}}
-            self._integration = self._form.add(
-                "integration",
-                ui.select(chosen, label="As if it came by the integration", value="", on_change=self.soon),
-            )
+            self._integration = self._form.add("integration", choice(chosen, "As if it came by the integration", ""))
+            self._integration.on_value_change(self.soon)
             self._pairs_place = ui.element("div")
             with self._pairs_place:
                 self._pairs = self._make_pairs({})

@@ -10,7 +10,7 @@ from gateway.console.charts import line_chart
 from gateway.console.payloads import cut, written
 from gateway.console.session import Session
 from gateway.console.times import count, moment, span
-from gateway.console.widgets import Text, panel
+from gateway.console.widgets import Text, choice, panel
 from gateway.model import JsonValue
 
 POINTS_MAX: Final = 1_000
@@ -63,7 +63,7 @@ class History:
         first = next((key for key in keys if _is_number(telemetry[key]["value"])), keys[0] if keys else None)
         with panel("History"):
             with ui.element("div").classes("bar history-choice"):
-                self._key = ui.select(keys, value=first, label="Key", with_input=len(keys) > 12).props("outlined dense")
+                self._key = choice(keys, "Key", first).props("outlined dense")
                 self._range = ui.select(_RANGES, value=1440, label="Range").props("outlined dense")
                 self._how = ui.select(_AGGREGATIONS, value="auto", label="Aggregation").props("outlined dense")
             self._custom()

@@ -12,7 +12,7 @@ from gateway.console.pages.event_sheet import show_event
 from gateway.console.payloads import cut, written
 from gateway.console.session import Session
 from gateway.console.times import exact, millis, moment
-from gateway.console.widgets import button, empty, icon_button, live, note, say_done, text
+from gateway.console.widgets import button, choice, empty, icon_button, live, note, say_done, text
 from gateway.model import JsonValue
 
 PAGE: Final = 100
@@ -68,9 +68,7 @@ class _Tail:
         names = [one["name"] for one in self._integrations]
         asked = self._session.asked("integration")
         with ui.element("div").classes("bar"):
-            self._integration = ui.select(
-                names, label="Integration", value=asked if asked in names else None, clearable=True
-            )
+            self._integration = choice(names, "Integration", asked if asked in names else None, clearable=True)
             self._integration.props("outlined dense").on_value_change(self.restart)
             self._device = search_box("Device, principal or address", self._session.asked("device"), self.restart)
             self._errors = ui.switch("Errors only", value=bool(self._session.asked("errors")))

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from gateway.console.forms import Form, Pairs
 from gateway.console.session import Session
-from gateway.console.widgets import Text, say_done
+from gateway.console.widgets import Text, choice, say_done
 from gateway.model import JsonValue
 
 _MODES: Final = {
@@ -57,7 +57,7 @@ class _Fields:
         )
         with ui.element("div").classes("grid pair"):
             chosen = given.get("converter") or (converters[0] if len(converters) == 1 else None)
-            self._converter = form.add("converter", ui.select(converters, label="Uplink converter", value=chosen))
+            self._converter = form.add("converter", choice(converters, "Uplink converter", chosen))
             self._mode = form.add(
                 "security_mode",
                 ui.select(_MODES, label="Security mode", value=given.get("security_mode", "NO SECURE")),

@@ -73,10 +73,13 @@ class _List:
 
     async def reload(self) -> None:
         told = await self._pager.page()
-        if told is None or told == self._shown:
+        if told is None:
             return
-        self._shown = told
-        self._summary.text = _summary(told["total"], is_searched=bool(typed(self._search)))
+        is_searched = bool(typed(self._search))
+        if (told, is_searched) == self._shown:
+            return
+        self._shown = told, is_searched
+        self._summary.text = _summary(told["total"], is_searched=is_searched)
         self._countdowns = []
         self._cards.clear()
         with self._cards:

@@ -13,7 +13,7 @@ from gateway.console.pages.quarantine_sheet import show_quarantined
 from gateway.console.payloads import cut
 from gateway.console.session import Session
 from gateway.console.times import count, moment
-from gateway.console.widgets import button, empty, live, text
+from gateway.console.widgets import button, choice, empty, live, text
 from gateway.model import JsonValue
 
 REFRESH_S: Final = 3.0
@@ -45,7 +45,7 @@ class _Quarantine:
         asked = session.asked("integration")
         with ui.element("div").classes("bar"):
             names = sorted({*integrations, *filter(None, (asked,))})
-            self._integration = ui.select(names, label="Integration", value=asked or None, clearable=True)
+            self._integration = choice(names, "Integration", asked or None, clearable=True)
             self._integration.props("outlined dense").on_value_change(self._choose)
             self._summary = text("", "muted")
             ui.element("div").classes("space")
