@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import orjson
 
@@ -33,6 +33,15 @@ Command: TypeAlias = Callable[[JsonValue], Awaitable[JsonValue]]
 what it is given is not what it takes."""
 
 Commands: TypeAlias = Mapping[str, Command]
+
+
+class HasCommands(Protocol):
+    """A part of the gateway that can be asked for something."""
+
+    @property
+    def commands(self) -> Commands:
+        """What, by its name."""
+
 
 _KINDS: Final = {kind.__name__: kind for kind in (NotFoundError, UsageError, ConfigurationError, UnavailableError)}
 

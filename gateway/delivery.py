@@ -163,6 +163,10 @@ class Delivery:
         """What can be asked of it by the command socket."""
         return {"release": self._release, "sinks": self._tell_of_sinks}
 
+    async def follow_catalogue(self) -> None:
+        """Go by what the catalogue says now, when this returns."""
+        await asyncio.wrap_future(self.do(lambda store: self._look_at_catalogue()))
+
     async def _tell_of_sinks(self, of: JsonValue) -> JsonValue:
         """How the sinks are doing: an array of `SinkStatus.as_json`, the device view first."""
         return await asyncio.to_thread(self.statuses)
@@ -202,9 +206,7 @@ class Delivery:
         """Deliver a portion and tidy up; gives how long to wait before the next round, in seconds."""
         try:
             if time.monotonic() >= self._next_catalogue_s:
-                self._next_catalogue_s = time.monotonic() + CATALOGUE_POLL_S
-                self._update_only.follow()
-                self._store.update_only = self._update_only.current
+                self._look_at_catalogue()
             self._do_jobs()  # first: who waits for them must hear of it also where nothing can be delivered
             moved = self._deliver()
             now_s = time.monotonic()
@@ -223,6 +225,11 @@ class Delivery:
             return RETRY_S
         self._report(None)
         return 0.0 if moved else IDLE_S
+
+    def _look_at_catalogue(self) -> None:
+        self._next_catalogue_s = time.monotonic() + CATALOGUE_POLL_S
+        self._update_only.follow()
+        self._store.update_only = self._update_only.current
 
     def _deliver(self) -> bool:
         """Hand on one portion of each spool; whether there was any."""

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from gateway.api_process import ApiProcess, welcome_first_user
 from gateway.binding import bind_http_socket, bind_worker_sockets, raise_file_limit
 from gateway.children import Restarts, ending, start, wait_for_end
-from gateway.command_socket import Commands, serving
+from gateway.command_socket import HasCommands, serving
 from gateway.delivery import Delivery
 from gateway.errors import ConfigurationError, UsageError
 from gateway.event_keeper import EventKeeper
@@ -87,7 +87,7 @@ def serve(settings: Settings) -> int:
         delivery = Delivery(settings, on_delivered=supervisor.let_trim, new_metrics=figures.of_another_thread)
         delivery.start()
         try:
-            return asyncio.run(supervisor.run(delivery.commands))
+            return asyncio.run(supervisor.run(delivery))
         finally:
             events.stop()
             delivery.stop(DRAIN_PATIENCE_S)
@@ -178,7 +178,6 @@ class _Supervisor:
         self._events = events
         self._controls: dict[int, asyncio.StreamWriter] = {}
         self._questions = Questions(self._tell)
-        self._following = Following(len(sockets), self._questions)
         self._sessions = Sessions(
             settings.gateway_data_dir,
             workers=len(sockets),
@@ -195,14 +194,14 @@ class _Supervisor:
         """Of each worker, whether it was ever ready: what fails later, such as a file that is just being replaced, must
         not end the others."""
 
-    async def run(self, commands: Commands) -> int:
-        """Serve until told to stop; gives the exit code. `commands` is what else can be asked for by the socket."""
+    async def run(self, delivery: Delivery) -> int:
+        """Serve until told to stop; gives the exit code. `delivery` runs in threads of its own."""
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopping.set)
-        own = (self._figures, self._following, self._sessions, self._readiness)
-        for one in own:
-            commands = {**commands, **one.commands}
+        following = Following(len(self._sockets), self._questions, delivery.follow_catalogue)
+        asked: tuple[HasCommands, ...] = (delivery, following, self._figures, self._sessions, self._readiness)
+        commands = {name: command for one in asked for name, command in one.commands.items()}
         async with (
             serving(self._settings.gateway_data_dir, commands),
             self._service.running(self._stopping),

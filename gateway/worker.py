@@ -206,6 +206,7 @@ class Worker:
         try:
             version = self._catalogue.data_version()
             if version == self._catalogue_version:
+                self._catalogue_error = ""
                 return
             if self._dtls is not None:  # first: a credential that is taken away waits for nothing else
                 self._dtls.follow_catalogue()
@@ -230,25 +231,27 @@ class Worker:
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
         """Follow the supervisor's messages; its end is ours."""
-        with contextlib.suppress(ConnectionError):
+        try:
             while line := await reader.readline():
                 message = json.loads(line)
                 if "trim" in message:
                     self._pipeline.spool.trim(message["trim"])
                 elif "reload" in message:
-                    self._reload()
+                    self._follow(files=True)
                     _tell(writer, {"reloaded": True})
                 elif "ask" in message:
                     _tell(writer, {"answer": message["ask"], "of": self._answer(message)})
                 elif "not_resumed" in message and self._dtls is not None:
                     self._dtls.refuse_resumption([(bytes.fromhex(tag), end_s) for tag, end_s in message["not_resumed"]])
-        stop.set()
+        except ConnectionError:
+            pass
+        finally:
+            stop.set()
 
     def _answer(self, message: dict[str, Any]) -> JsonValue:
-        """Whether the catalogue is followed; what is asked of the sessions, null for one that is not there."""
-        if "follow_catalogue" in message:
-            self._follow_catalogue()
-            return not self._catalogue_error
+        """Whether catalogue and files are followed; what is asked of the sessions, null for one that is not there."""
+        if "follow" in message:
+            return self._follow(files=message["follow"] == "files")
         if self._dtls is None:
             return {"items": [], "next": None} if "sessions" in message else None
         sessions = self._dtls.sessions
@@ -261,14 +264,16 @@ class Worker:
         self._dtls.end_session(association)
         return {"session": ended, "tag": association.session_tag.hex()}
 
-    def _reload(self) -> None:
-        """Go by what files and catalogue are now, not only when it is time to look at them again."""
+    def _follow(self, *, files: bool) -> bool:
+        """Go by what catalogue and files are now, not only when it is time to look at them again; whether it does."""
         try:
-            if self._dtls is not None:
+            if files and self._dtls is not None:
                 self._dtls.follow_files()
             self._follow_catalogue()
         except Exception:  # noqa: BLE001  a bug of ours must not end what has to go on
             _log.exception("not everything could be read anew")
+            return False
+        return not self._catalogue_error
 
     def _tell_statistics(self, writer: asyncio.StreamWriter) -> None:
         if writer.transport.get_write_buffer_size():

@@ -220,7 +220,11 @@ def open_catalogue(settings: Settings) -> AbstractContextManager["Catalogue"]:
     """The catalogue of the data directory, as `gateway.operations` opens it."""
     from gateway.operations.catalogue import open_catalogue
 
-    return open_catalogue(settings.gateway_data_dir)
+    return open_catalogue(settings.gateway_data_dir, on_late=_note_late)
+
+
+def _note_late(why: str) -> None:
+    print_note(f"note: this is stored, and followed by the running gateway when it can: {why}")
 
 
 def note_dtls_off(settings: Settings) -> None:

@@ -285,6 +285,8 @@ class Handover:
         """Get careful where the connection is lost again and again at the same place."""
         if error.trouble is not Trouble.UNREACHABLE or not self._under_way or self._progress:
             self._losses = 0
+            if error.trouble is Trouble.BUSY and self._under_way:  # it answers, so it closes at none
+                self._limit = NO_LIMIT
             return
         self._losses += 1
         if self._limit == 1 and self._losses >= min(STRIKES << self._given_up, MOST_STRIKES):

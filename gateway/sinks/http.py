@@ -35,6 +35,9 @@ FAILURES: Final = 5
 """How often the receiver must fail at one and the same record, each time in a session of its own, before it is asked
 whether it takes others. With the runner's pauses that is some seconds."""
 
+FURTHER_FAILURES: Final = 2
+"""How often it must at further ones, while it takes all others, so that many don't hold up the rest for long."""
+
 NEIGHBOURS: Final = 16
 """How many records behind it are asked about one after another; some of the further ones follow."""
 
@@ -122,13 +125,19 @@ class Suspect:
 
     def __init__(self) -> None:
         self._id = ""
-        self._failures = 0
+        self._most = FAILURES
+        self.failures = 0
+        """How often it failed at this record in a row."""
 
-    def failed(self, id: str) -> int:
-        """It has failed at a record; how often in a row at this one."""
-        self._failures = self._failures + 1 if id == self._id else 1
+    def is_due(self, id: str) -> bool:
+        """It has failed at a record; whether it is to be found out now whose fault that is."""
+        self.failures = self.failures + 1 if id == self._id else 1
         self._id = id
-        return self._failures
+        return self.failures >= self._most
+
+    def judged(self, *, guilty: bool) -> None:
+        """It was the record's, or not."""
+        self._most = FURTHER_FAILURES if guilty else FAILURES
 
 
 class HttpSession:
@@ -136,8 +145,7 @@ class HttpSession:
 
     A receiver that answers 500 may be out of order, or fail at one record, as when a program trips over a value. So
     what it failed at comes in halves, and the record that it still fails at comes again. Where another one is taken
-    then, that record is refused, and nothing waits behind it any longer. Where none is, or nothing else waits, it is
-    tried again like any other.
+    then, that record is refused. Where none is, or nothing else waits, it is tried again like any other.
     """
 
     def __init__(self, poster: "Poster", max_body_bytes: int, suspect: Suspect, host: Host) -> None:
@@ -168,24 +176,38 @@ class HttpSession:
         """Whose fault it is that the receiver failed at a record. Raises RefusedRecords, or SinkError; it may be taken
         now.
         """
-        failures = self._suspect.failed(body.ids[0])
-        if failures >= FAILURES and await self._takes_others(records, body.end):
-            answer = await self._post(body)  # once more: it may have been out of order until now
-            if answer.is_failure:
-                raise RefusedRecords(body.start, body.end, f"{answer.title} ({failures} times, and it takes others)")
+        if self._suspect.is_due(body.ids[0]):
+            guilty = False
+            if await self._takes_others(records, body.end):
+                answer = await self._post(body)  # once more: it may have been out of order until now
+                guilty = answer.is_failure
+            self._suspect.judged(guilty=guilty)
+            if guilty:
+                times = f"{self._suspect.failures} times, and it takes others"
+                raise RefusedRecords(body.start, body.end, f"{answer.title} ({times})")
         http_answers.check(answer, body.start, body.end)
 
     async def _takes_others(self, records: Sequence[Record], start: int) -> bool:
-        """Whether it takes any of some single records from there on."""
+        """Whether it takes any of some single records from there on. Raises SinkError."""
         number = start
         while number < len(records):
             body = body_of(records, number, number + 1)
-            if len(body.data) <= self._max_body_bytes and (await self._post(body)).is_success:
+            if len(body.data) <= self._max_body_bytes and await self._takes(body):
                 return True
             # One after another, so that none comes before another one of its device. In a long row that it fails at,
             # further and further away.
             number += max(1, number + 1 - start - NEIGHBOURS)
         return False
+
+    async def _takes(self, body: Body) -> bool:
+        answer = await self._post(body)
+        if answer.is_failure:
+            return False
+        try:
+            http_answers.check(answer, body.start, body.end)
+        except RefusedRecords:
+            return False
+        return True
 
     async def _post(self, body: Body) -> Answer:
         headers = {"Idempotency-Key": hashlib.sha256("\n".join(body.ids).encode()).hexdigest()}

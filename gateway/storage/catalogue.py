@@ -144,8 +144,8 @@ class Catalogue:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything was written by this connection."""
-        return self._connection.total_changes > 0
+        """Whether this connection has changed what workers go by."""
+        return self._file.is_changed
 
     def data_version(self) -> int:
         """A number that is another one once another connection has committed a change to the catalogue."""

@@ -139,6 +139,8 @@ class CatalogueFile:
         self.path = data_dir / FILE_NAME
         # A change is acknowledged to a person, and rare: it survives a power failure.
         self.connection = open_database(self.path, migrations=MIGRATIONS, synchronous="FULL")
+        self.is_changed = False
+        """Whether this connection has changed what workers go by."""
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -147,10 +149,13 @@ class CatalogueFile:
             yield self.connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """All that the block writes is kept, or nothing of it where anything is raised."""
+    def writing(self, *, for_workers: bool = True) -> Iterator[sqlite3.Connection]:
+        """All that the block writes is kept, or nothing of it where anything is raised. Workers go by it, or never look
+        at it.
+        """
         with sqlite_errors(self.path), transaction(self.connection):
             yield self.connection
+        self.is_changed |= for_workers
 
     def names(self, query: str, *parameters: str | None) -> list[str]:
         """The first column of a query's rows; inside a transaction."""

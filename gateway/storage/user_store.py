@@ -95,7 +95,7 @@ class UserStore:
 
     def add(self, name: str, role: Role, password_hash: str) -> None:
         """Keep a new user; raises UsageError for a name that is taken, and where there are USERS_MAX of them."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             if self._file.names("SELECT name FROM users WHERE name = ?", name):
                 raise UsageError(f"there is a user {name} already", hint="choose another name")
             ((count,),) = connection.execute("SELECT count(*) FROM users").fetchall()
@@ -105,7 +105,7 @@ class UserStore:
 
     def add_first(self, name: str, password_hash: str) -> bool:
         """Keep the first user, an admin; gives False, and does nothing, where there is any."""
-        with self._file.writing():
+        with self._file.writing(for_workers=False):
             if self._file.names("SELECT name FROM users LIMIT 1"):
                 return False
             self._insert(name, Role.ADMIN, password_hash)
@@ -140,7 +140,7 @@ class UserStore:
 
         Raises NotFoundError.
         """
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             changed = connection.execute(
                 "UPDATE users SET password_hash = ?, password_ms = ? WHERE name = ?", (password_hash, _now_ms(), name)
             )
@@ -151,14 +151,14 @@ class UserStore:
 
     def renew_hash(self, name: str, *, old: str, new: str) -> None:
         """Keep the same password as another hash, unless it has changed meanwhile."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             connection.execute(
                 "UPDATE users SET password_hash = ? WHERE name = ? AND password_hash = ?", (new, name, old)
             )
 
     def set_role(self, name: str, role: Role) -> None:
         """Give a user another role, at once. Raises NotFoundError, and UsageError for the last admin."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             if role is not Role.ADMIN:
                 self._refuse_last_admin(name)
             if not connection.execute("UPDATE users SET role = ? WHERE name = ?", (role, name)).rowcount:
@@ -166,7 +166,7 @@ class UserStore:
 
     def remove(self, name: str) -> None:
         """Forget a user, log-ins and tokens included. Raises NotFoundError, and UsageError for the last admin."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             self._refuse_last_admin(name)
             if not connection.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount:
                 raise _no_user(name)
@@ -199,7 +199,7 @@ class UserStore:
 
         Log-ins that are over go.
         """
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             hashes = self._file.names("SELECT password_hash FROM users WHERE name = ?", log_in.user)
             if hashes != [log_in.password_hash]:
                 return False
@@ -218,12 +218,12 @@ class UserStore:
 
     def remove_log_in(self, digest: bytes) -> None:
         """End a log-in, where it is there."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             connection.execute("DELETE FROM log_ins WHERE digest = ?", (digest,))
 
     def remove_log_ins(self) -> None:
         """End all log-ins of everybody."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             connection.execute("DELETE FROM log_ins")
 
     def bearer(self, digest: bytes, *, now_ms: int) -> Bearer | None:
@@ -248,7 +248,7 @@ class UserStore:
 
         Tokens that are over go.
         """
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             connection.execute("DELETE FROM api_tokens WHERE expires_ms <= ?", (token.created_ms,))
             if not self._file.names("SELECT name FROM users WHERE name = ?", token.user):
                 raise _no_user(token.user)
@@ -269,7 +269,7 @@ class UserStore:
 
     def remove_token(self, id: str) -> None:
         """Forget an API token; raises NotFoundError."""
-        with self._file.writing() as connection:
+        with self._file.writing(for_workers=False) as connection:
             if not connection.execute("DELETE FROM api_tokens WHERE id = ?", (id,)).rowcount:
                 raise NotFoundError(f"there is no API token {id}", hint="see which there are: gateway token list")
 

@@ -4,6 +4,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +15,8 @@ from gateway.model import Code
 from gateway.operations.catalogue import open_catalogue
 from gateway.worker import CATALOGUE_POLL_S
 
-from .harness import JSON, PATIENCE_S, Gateway
+from .harness import JSON, PATIENCE_S, Gateway, eventually
+from .secure import samples
 
 
 def post(sock: socket.socket, message_id: int, url: str) -> Code:
@@ -46,7 +49,32 @@ def test_a_stuck_worker_holds_up_a_command_and_does_not_fail_it(make_gateway: Ca
     worker = gateway.worker_pid(0)
     os.kill(worker, signal.SIGSTOP)
     try:
-        gateway.command("integration", "disable", "json")
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "integration", "disable", "json"],
+            env=gateway.environment,
+            cwd=gateway.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     finally:
         os.kill(worker, signal.SIGCONT)
+    assert (done.returncode, "worker 0 has not answered" in done.stderr) == (0, True)
     assert gateway.json("integration", "show", "json")["enabled"] is False
+
+
+def test_the_delivery_goes_by_the_keys_of_now(gateway: Gateway) -> None:
+    url = gateway.add_demo("json")
+    gateway.start()
+    sock = gateway.client()
+    post(sock, 0, url)
+    for number in range(1, 13):
+        keys = ("temperature",) if number % 2 else ()
+        with open_catalogue(gateway.data_dir) as catalogue:
+            converter = catalogue.converter("json")
+            catalogue.update_converter("json", replace(converter, update_only_keys=keys))
+        post(sock, number, url)
+        eventually(lambda: samples(gateway, "SN-001", "humidity") > number, "it is delivered")  # noqa: B023
+        assert samples(gateway, "SN-001", "temperature") == 1 + number // 2
+    sock.close()

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from gateway.sinks import runner
-from gateway.sinks.http import FAILURES, NEIGHBOURS
+from gateway.sinks.handover import NO_LIMIT
+from gateway.sinks.http import FAILURES, FURTHER_FAILURES, NEIGHBOURS
 from gateway.sinks.sink import Record, RefusedRecords, Sink, SinkError, Trouble
 from tests.sinks.http_sinks import deliver, sink_for
 from tests.sinks.receivers import Posted, Receiver, receiving
@@ -153,7 +154,8 @@ def test_a_row_of_them_is_refused_one_by_one(first: int) -> None:
     bad = {one.id for one in what[first : first + 6]}
     receiver = Failing(bad)
     _, taken, errors = run(receiver, what)
-    assert kinds(errors) == [*[Trouble.BUSY] * (FAILURES - 1), "refused"] * 6
+    busy = Trouble.BUSY
+    assert kinds(errors) == [*[busy] * (FAILURES - 1), "refused", *[*[busy] * (FURTHER_FAILURES - 1), "refused"] * 5]
     assert taken.count == 30
     assert list(dict.fromkeys(receiver.kept)) == [one.id for one in what if one.id not in bad]
 
@@ -205,6 +207,50 @@ def test_neither_does_one_that_says_when_to_come_again() -> None:
     assert len(at.batches) == 2 * FAILURES
 
 
+def test_after_an_outage_it_is_as_patient_as_at_first() -> None:
+    what, receiver = records(6), Failing()
+    receiver.poison = {what[0].id}
+
+    async def scenario() -> list[Exception]:
+        async with receiving(receiver) as at:
+            sink = sink_for(at.url)
+            _, first = await attempts(sink, what[:2], 100)
+            receiver.is_down = True
+            _, down = await attempts(sink, what[2:], FURTHER_FAILURES)
+            receiver.is_down = False
+            receiver.poison = {what[4].id}
+            _, then = await attempts(sink, what[2:], 100)
+            return first[-1:] + down + then
+
+    assert kinds(asyncio.run(scenario())) == [
+        *("refused", *[Trouble.BUSY] * FURTHER_FAILURES),
+        *([Trouble.BUSY] * (FAILURES - 1) + ["refused"]),
+    ]
+
+
+@pytest.mark.parametrize(("status", "trouble"), [(429, Trouble.BUSY), (401, Trouble.REFUSED)])
+def test_what_others_are_answered_counts(status: int, trouble: Trouble) -> None:
+    what = records(40)
+
+    def give(posted: Posted) -> web.StreamResponse:
+        if posted.body == b"[]":
+            return web.Response()
+        if what[0].id in posted.ids:
+            return web.Response(status=500)
+        return web.Response(status=status, headers={"Retry-After": "600"})
+
+    async def scenario() -> tuple[Receiver, list[Exception]]:
+        async with receiving(give) as at:
+            _, errors = await attempts(sink_for(at.url), what, FAILURES)
+            return at, errors
+
+    at, errors = asyncio.run(scenario())
+    last = errors[-1]
+    assert isinstance(last, SinkError)
+    assert (last.trouble, last.retry_after_s) == (trouble, 600.0 if status == 429 else None)
+    assert at.batches[-1].ids == [what[1].id]  # and no further one
+
+
 def test_a_refusal_of_others_is_no_sign_that_they_are_taken() -> None:
     what = records(3)
 
@@ -221,7 +267,9 @@ def test_a_refusal_of_others_is_no_sign_that_they_are_taken() -> None:
     assert kinds(asyncio.run(scenario())) == [Trouble.BUSY] * 2 * FAILURES
 
 
-def test_from_the_spool_to_the_quarantine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("first_portion", [1, 2, NO_LIMIT])
+def test_from_the_spool_to_the_quarantine(first_portion: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the connection was lost so often that portions are small."""
     monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(runner, "LONGEST_PAUSE_S", 0.02)
     chance = random.Random(7)
@@ -248,6 +296,7 @@ def test_from_the_spool_to_the_quarantine(tmp_path: Path, monkeypatch: pytest.Mo
 
         async with receiving(give) as at:
             running = Running(tmp_path, sink_for(at.url, gateway_http_sink_max_body_bytes=2048))  # type: ignore[arg-type]
+            running.runner._handover._limit = first_portion
             running.spools.commit(0, [stored(name, number) for number, name in enumerate(names[:200])])
             running.spools.commit(0, [stored(name, number) for number, name in enumerate(names[200:])])
             receiver.is_down = True  # an outage to begin with, in which nothing is blamed
