@@ -46,11 +46,7 @@ def import_(
                 refuse_failing_cases(converter, settings, force=force)
             except ConverterError as error:
                 raise named(error, converter) from None
-        for converter in taken:
-            if converter.name in known:
-                catalogue.update_converter(converter.name, converter)
-            else:
-                catalogue.add_converter(converter)
+        catalogue.import_converters(taken, replacing=known)
     for converter, one in zip(taken, imported, strict=True):
         for note in one.notes:
             print_note(f"note: {converter.name}: {note}")

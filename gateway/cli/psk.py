@@ -126,7 +126,7 @@ def list_(
 
 @app.command()
 def remove(identities: Annotated[list[str], typer.Argument(metavar="IDENTITY...", help="Identities")]) -> None:
-    """Remove pre-shared keys; the sessions that they vouch for end within a second."""
+    """Remove pre-shared keys; the sessions that they vouch for end."""
     unique = list(dict.fromkeys(identities))
     with open_catalogue(load_settings()) as catalogue:
         catalogue.credentials.remove_psk(*unique)

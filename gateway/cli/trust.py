@@ -93,7 +93,7 @@ def remove(
         str, typer.Argument(metavar="NAME|FINGERPRINT", help="Its name, or its fingerprint's first 8 digits or more")
     ],
 ) -> None:
-    """Trust something no longer; the sessions that it vouches for end within a second."""
+    """Trust something no longer; the sessions that it vouches for end."""
     with open_catalogue(load_settings()) as catalogue:
         trusted = catalogue.credentials.remove_trusted(name)
     print_line(f"{_title(trusted)} is no longer trusted.")

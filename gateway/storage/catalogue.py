@@ -6,7 +6,7 @@ whether anything changed and takes a new `snapshot`. Every method is one transac
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -109,11 +109,7 @@ class Catalogue:
     def add_converter(self, converter: Converter) -> None:
         """Keep a new converter; raises UsageError for a name that is taken."""
         with self._file.writing():
-            self._refuse_converter_name(converter.name)
-            self._connection.execute(
-                f"INSERT INTO converters ({converter_rows.COLUMNS}) VALUES ({converter_rows.VALUES})",
-                converter_rows.to_row(converter),
-            )
+            self._add_converter(converter)
 
     def update_converter(self, name: str, converter: Converter) -> None:
         """Put `converter` in the place of the one called `name`; renamed, its integrations follow.
@@ -121,13 +117,19 @@ class Catalogue:
         Raises NotFoundError for `name`, UsageError for a new name that is taken.
         """
         with self._file.writing():
-            self._converter(name)
-            if converter.name != name:
-                self._refuse_converter_name(converter.name)
-            self._connection.execute(
-                f"UPDATE converters SET ({converter_rows.COLUMNS}) = ({converter_rows.VALUES}) WHERE name = ?",
-                (*converter_rows.to_row(converter), name),
-            )
+            self._update_converter(name, converter)
+
+    def import_converters(self, converters: Iterable[Converter], *, replacing: Container[str]) -> None:
+        """Keep all of these or none; those whose names are in `replacing`, in the place of the ones that have them.
+
+        Raises NotFoundError where one of those is gone, UsageError for another name that is taken.
+        """
+        with self._file.writing():
+            for converter in converters:
+                if converter.name in replacing:
+                    self._update_converter(converter.name, converter)
+                else:
+                    self._add_converter(converter)
 
     def remove_converter(self, name: str) -> None:
         """Forget a converter; raises NotFoundError, and UsageError while integrations use it."""
@@ -167,6 +169,22 @@ class Catalogue:
         self.close()
 
     # -- inside a transaction ----------------------------------------------------------------------
+
+    def _add_converter(self, converter: Converter) -> None:
+        self._refuse_converter_name(converter.name)
+        self._connection.execute(
+            f"INSERT INTO converters ({converter_rows.COLUMNS}) VALUES ({converter_rows.VALUES})",
+            converter_rows.to_row(converter),
+        )
+
+    def _update_converter(self, name: str, converter: Converter) -> None:
+        self._converter(name)
+        if converter.name != name:
+            self._refuse_converter_name(converter.name)
+        self._connection.execute(
+            f"UPDATE converters SET ({converter_rows.COLUMNS}) = ({converter_rows.VALUES}) WHERE name = ?",
+            (*converter_rows.to_row(converter), name),
+        )
 
     def _integrations(self) -> list[Integration]:
         rows = self._connection.execute(f"SELECT {_INTEGRATION_COLUMNS} FROM integrations ORDER BY name")

@@ -300,3 +300,17 @@ def test_of_processes_that_create_the_same_names_each_name_is_given_once(catalog
         assert receiver.poll(WAIT_S)
         assert first + receiver.recv() == 20
     assert len(catalogue.integrations()) == 20
+
+
+def test_converters_are_imported_all_or_none(tmp_path: Path) -> None:
+    one, two = (Converter(name, Language.JAVASCRIPT, "return [];") for name in ("one", "two"))
+    other = replace(one, source="return [1];")
+    with Catalogue(tmp_path) as catalogue:
+        catalogue.import_converters([one], replacing=())
+        with pytest.raises(UsageError, match="one exists already"):
+            catalogue.import_converters([two, other], replacing=())
+        with pytest.raises(NotFoundError, match="two"):
+            catalogue.import_converters([other, two], replacing={"one", "two"})
+        assert catalogue.converters() == [one]
+        catalogue.import_converters([two, other], replacing={"one"})
+        assert catalogue.converters() == [other, two]

@@ -145,11 +145,7 @@ def import_converters(
         converters = chosen_imports(found, known, name=name, replace_known=replace)
     backend.runs.check(*converters, force=force)
     with backend.catalogue() as catalogue:
-        for converter in converters:
-            if converter.name in known:
-                catalogue.update_converter(converter.name, converter)
-            else:
-                catalogue.add_converter(converter)
+        catalogue.import_converters(converters, replacing=known)
     return Imports(
         items=[
             Imported(converter=_fields(converter), replaced=converter.name in known, notes=list(one.notes))

@@ -121,7 +121,7 @@ def list_integrations(
 
 @router.post("", status_code=201)
 def create_integration(user: Admin, new: NewIntegration, backend: BackendOfApp) -> IntegrationFields:
-    """Make an integration; it is served within a second."""
+    """Make an integration; it is served when this is answered."""
     integration = Integration(
         name=new.name,
         converter=new.converter,
@@ -177,7 +177,7 @@ def show_integration(user: Viewer, name: str, backend: BackendOfApp) -> Integrat
 
 @router.patch("/{name:path}")
 def update_integration(user: Admin, name: str, change: IntegrationChange, backend: BackendOfApp) -> IntegrationFields:
-    """Change what is given, and leave the rest; it is followed within a second."""
+    """Change what is given, and leave the rest; it is in force when this is answered."""
     given = {field: value for field, value in change.model_dump().items() if value is not None}
     with backend.catalogue() as catalogue:
         integration = _changed(catalogue.integration(name), given)

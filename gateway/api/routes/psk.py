@@ -82,7 +82,7 @@ def create_psk(user: Admin, new: NewPsk, backend: BackendOfApp) -> AddedPsk:
 
 @router.delete("/{identity:path}", status_code=204)
 def delete_psk(user: Admin, identity: str, backend: BackendOfApp) -> None:
-    """Remove an identity's pre-shared key; the sessions that it vouches for end within a second."""
+    """Remove an identity's pre-shared key; the sessions that it vouches for end."""
     with backend.catalogue() as catalogue:
         catalogue.credentials.remove_psk(identity)
 

@@ -81,6 +81,6 @@ def create_trusted(user: Admin, new: NewTrusted, backend: BackendOfApp) -> Addit
 
 @router.delete("/{name:path}", status_code=204)
 def delete_trusted(user: Admin, name: str, backend: BackendOfApp) -> None:
-    """Trust something no longer, by its name or fingerprint; the sessions that it vouches for end within a second."""
+    """Trust something no longer, by its name or fingerprint; the sessions that it vouches for end."""
     with backend.catalogue() as catalogue:
         catalogue.credentials.remove_trusted(name)
