@@ -101,8 +101,7 @@ def _revoke_serial(text: str, folder: Path, days: int, *, unrecorded: bool) -> N
 
     serial = read_serial(text)
     with open_folder(folder) as there:
-        is_new = there.revoke_serial(serial, days, unrecorded=unrecorded)
-        entry = there.register.read().entries.get(serial)
+        entry, is_new = there.revoke_serial(serial, days, unrecorded=unrecorded)
     whose = "a certificate that is not on record" if entry is None else repr(entry.name)
     print_line(f"{whose}, serial number {serial}, {_became(is_new)}.")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -19,7 +19,7 @@ from gateway.credentials.choices import CRL_FILE, KeyType, Purpose
 from gateway.credentials.files import read_file_if_there
 from gateway.credentials.issuing import Authority
 from gateway.credentials.pem import PemNames, load_identity, read_certificates
-from gateway.credentials.register import Register, entry_of
+from gateway.credentials.register import Entry, Register, authority_fingerprint, entry_of
 from gateway.credentials.revocations import add_to_own_list, read_own_list, revoked_since
 from gateway.dtls.keyexchange import PrivateKey, PublicKey
 from gateway.dtls.trust_certificates import facts_of
@@ -97,6 +97,15 @@ class HandedOut:
     key: PrivateKey = field(repr=False)
     authority: x509.Certificate
     """What devices check the server's certificate with."""
+
+
+class RevokedSerial(NamedTuple):
+    """What became of a serial number that was to be revoked."""
+
+    entry: Entry | None
+    """Its certificate; None where that is not on record."""
+    is_new: bool
+    """Whether it was not revoked before."""
 
 
 class CertificateFolder:
@@ -194,7 +203,7 @@ class CertificateFolder:
         authority = self._authority_that_issues()
         key = issuing.new_key(key_type)
         issued = issuing.issue_client(name, alternatives, key.public_key(), authority, days=days, now_s=self._now_s)
-        self.register.add(entry_of(issued, Purpose.CLIENT, self._now_s))
+        self.register.add(entry_of(issued, Purpose.CLIENT, authority.certificate, self._now_s))
         return HandedOut((issued, *authority.intermediates), key, authority.certificate)
 
     def revoke(self, certificate: x509.Certificate, days: int) -> bool:
@@ -204,25 +213,38 @@ class CertificateFolder:
         """
         authority = self._authority_that_issues()
         if not _issued_by(certificate, authority.certificate):
-            raise UsageError(
-                f"the authority in {self.path} has not issued {certificate.subject.rfc4514_string()!r}",
-                hint="revoke it where its authority is: --folder F",
-            )
+            raise self._foreign(repr(certificate.subject.rfc4514_string()))
         return self._revoke(authority, certificate.serial_number, days)
 
-    def revoke_serial(self, serial: str, days: int, *, unrecorded: bool = False) -> bool:
+    def revoke_serial(self, serial: str, days: int, *, unrecorded: bool = False) -> RevokedSerial:
         """`revoke` for who has a certificate's serial number and nothing else (`register.read_serial`).
 
-        Raises NotFoundError for one that is not on record, unless it may be `unrecorded`.
+        Raises as `on_record` and `revoke_entry` do; one that is not on record is revoked where it may be `unrecorded`.
         """
         authority = self._authority_that_issues()
-        if not unrecorded and serial not in self.register.read().entries:
+        entry = self.register.read().entries.get(serial) if unrecorded else self.on_record(serial)
+        if entry is None:
+            return RevokedSerial(None, self._revoke(authority, int(serial, 16), days))
+        return RevokedSerial(entry, self._revoke_entry(authority, entry, days))
+
+    def revoke_entry(self, entry: Entry, days: int) -> bool:
+        """`revoke` of what is on record. Raises UsageError where it is of another authority."""
+        return self._revoke_entry(self._authority_that_issues(), entry, days)
+
+    def on_record(self, serial: str, purpose: Purpose | None = None) -> Entry:
+        """The certificate with this serial number, for this purpose if there is one.
+
+        Raises NotFoundError where none is on record.
+        """
+        entry = self.register.read().entries.get(serial)
+        if entry is None or purpose not in (None, entry.purpose):
+            what = "certificate" if purpose is None else f"{purpose}'s certificate"
             raise NotFoundError(
-                f"no certificate with the serial number {serial} is on record in {self.path}",
-                hint="gateway certs list shows those that are; gateway certs revoke --serial HEX --force revokes it "
-                "nonetheless, such as one that was issued before there was a record",
+                f"no {what} with the serial number {serial} is on record in {self.path}",
+                hint="gateway certs list shows those that are; gateway certs revoke --serial HEX revokes any of them, "
+                "and with --force one that is not, such as one that was issued before there was a record",
             )
-        return self._revoke(authority, int(serial, 16), days)
+        return entry
 
     def _leaf(
         self,
@@ -256,7 +278,7 @@ class CertificateFolder:
         change = Change.MADE if there is None else Change.RENEWED
         encrypted = options.encrypt_key or (there is not None and there.key_encrypted)
         purpose = Purpose.SERVER if stem == SERVER else Purpose.CLIENT
-        self.register.add(entry_of(chain[0], purpose, self._now_s))
+        self.register.add(entry_of(chain[0], purpose, authority.certificate, self._now_s))
         return self._write(Issued(change, *self._files(stem), chain, key, encrypted, reason))
 
     def _reason_to_renew(self, there: Issued, authority: Authority) -> str:
@@ -270,8 +292,18 @@ class CertificateFolder:
             return "it was revoked"
         return ""
 
+    def _revoke_entry(self, authority: Authority, entry: Entry, days: int) -> bool:
+        if entry.authority_sha256 != authority_fingerprint(authority.certificate):
+            raise self._foreign(f"{entry.name!r}, serial number {entry.serial}: another one has")
+        return self._revoke(authority, int(entry.serial, 16), days)
+
     def _revoke(self, authority: Authority, serial_number: int, days: int) -> bool:
         return add_to_own_list(self.crl_file, authority, serial_number, days=days, now_s=self._now_s)
+
+    def _foreign(self, what: str) -> UsageError:
+        return UsageError(
+            f"the authority in {self.path} has not issued {what}", hint="revoke it where its authority is: --folder F"
+        )
 
     def _authority_that_issues(self) -> Authority:
         there = self._read(AUTHORITY)

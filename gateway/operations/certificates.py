@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,11 +12,11 @@ from cryptography import x509
 from gateway.credentials.choices import CRL_DAYS, FOLDER, KeyType, Purpose
 from gateway.credentials.files import unwarned
 from gateway.credentials.folder import CertificateFolder
-from gateway.credentials.register import Entry, read_serial
+from gateway.credentials.register import Entry, authority_fingerprint, plain_hex, read_serial
 from gateway.credentials.server import load_server_credentials
 from gateway.credentials.trust_files import load_trust_files
 from gateway.credentials.writing import certificates_pem, key_pem, locked_folder, pkcs12_store
-from gateway.errors import ConfigurationError, NotFoundError
+from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 from gateway.storage.credential_store import Trusted
 
@@ -58,11 +59,13 @@ class Anchors(NamedTuple):
 
 
 class IssuedCertificate(NamedTuple):
-    """A certificate that the authority has issued."""
+    """A certificate that is on record."""
 
     entry: Entry
     revoked_ms: int | None
     """Since when it is revoked, in milliseconds since 1970; None where it is not."""
+    is_foreign: bool
+    """Whether it is of another authority than the one that is in the folder now, which can't revoke it."""
 
 
 class IssuedCertificates(NamedTuple):
@@ -105,40 +108,38 @@ def authority_pem(folder: Path = FOLDER) -> bytes:
 def issued_certificates(
     folder: Path = FOLDER, *, search: str = "", purpose: Purpose | None = None
 ) -> IssuedCertificates:
-    """What the authority has on record, and what of it is revoked.
+    """What is on record, and what of it is revoked.
 
-    `search` is a part of a name, of the serial number or of the fingerprint, upper and lower case alike. Raises
-    ConfigurationError where record or revocation list can't be read, NotFoundError where the authority is gone.
+    `search` is a part of a name, of the serial number or of the fingerprint, upper and lower case alike; a serial
+    number may be as `read_serial` takes it. Raises ConfigurationError where record or revocation list can't be read,
+    NotFoundError where there is no authority.
     """
     there = CertificateFolder(folder, time.time())
+    ours = authority_fingerprint(there.authority_certificate())
     entries, findings = there.register.read()
-    revoked = there.revoked() if entries else {}
+    revoked = there.revoked()
+    is_meant = _looked_for(search)
     found = [
-        IssuedCertificate(entry, revoked.get(int(entry.serial, 16)))
-        for entry in entries.values()
-        if purpose in (None, entry.purpose) and _is_meant(entry, search.casefold())
+        _issued(entry, ours, revoked)
+        for entry in reversed(list(entries.values()))
+        if purpose in (None, entry.purpose) and is_meant(entry)
     ]
-    return IssuedCertificates(found[::-1], findings)
+    return IssuedCertificates(found, findings)
 
 
 def revoke_client(settings: Settings, serial: str, folder: Path = FOLDER) -> Revocation:
     """Revoke a device's certificate by its serial number.
 
-    Raises UsageError for what is no serial number, NotFoundError for a certificate that is not on record or is no
-    device's, ConfigurationError where the authority can't revoke.
+    Raises UsageError for what is no serial number, or that of another authority's certificate; NotFoundError for a
+    certificate that is not on record or is no device's, ConfigurationError where the authority can't revoke.
     """
     serial = read_serial(serial)
     there = _folder_of_authority(settings, folder)
     with locked_folder(folder):
-        entry = there.register.read().entries.get(serial)
-        if entry is None or entry.purpose is not Purpose.CLIENT:
-            raise NotFoundError(
-                f"no client's certificate with the serial number {serial} is on record",
-                hint="gateway certs revoke takes the certificate's file, or --serial",
-            )
-        is_new = there.revoke_serial(serial, CRL_DAYS)
+        entry = there.on_record(serial, Purpose.CLIENT)
+        is_new = there.revoke_entry(entry, CRL_DAYS)
         since_ms = there.revoked().get(int(serial, 16))
-    return Revocation(IssuedCertificate(entry, since_ms), not is_new)
+    return Revocation(IssuedCertificate(entry, since_ms, is_foreign=False), not is_new)
 
 
 def what_enforces(settings: Settings, folder: Path = FOLDER) -> str:
@@ -185,11 +186,24 @@ def _folder_of_authority(settings: Settings, folder: Path) -> CertificateFolder:
     return there
 
 
-def _is_meant(entry: Entry, folded: str) -> bool:
-    digits = folded.replace(":", "")
-    if any(folded in name.casefold() for name in (entry.name, *entry.names)):
-        return True
-    return bool(digits) and any(digits in number for number in (entry.serial, entry.fingerprint_sha256))
+def _issued(entry: Entry, ours: str, revoked: dict[int, int]) -> IssuedCertificate:
+    # A list says nothing of another authority's certificates, even if it has a number of theirs.
+    is_foreign = entry.authority_sha256 != ours
+    return IssuedCertificate(entry, None if is_foreign else revoked.get(int(entry.serial, 16)), is_foreign)
+
+
+def _looked_for(search: str) -> Callable[[Entry], bool]:
+    folded = search.casefold()
+    digits, number = folded.replace(":", ""), plain_hex(search)
+
+    def is_meant(entry: Entry) -> bool:
+        if any(folded in name.casefold() for name in (entry.name, *entry.names)):
+            return True
+        if digits and any(digits in one for one in (entry.serial, entry.fingerprint_sha256)):
+            return True
+        return bool(number) and entry.serial.startswith(number)  # with 0x or zeros before it, it is from the beginning
+
+    return is_meant
 
 
 def _certificate(der: bytes) -> x509.Certificate:

@@ -51,8 +51,9 @@ def certificate_as_json(certificate: x509.Certificate) -> dict[str, JsonValue]:
     }
 
 
-def issued_as_json(entry: Entry, revoked_ms: int | None) -> dict[str, JsonValue]:
-    """The shape that scripts rely on; a certificate that is revoked is so whatever its dates say."""
+def issued_as_json(entry: Entry, revoked_ms: int | None, is_foreign: bool) -> dict[str, JsonValue]:
+    """The shape that scripts rely on; a certificate that is revoked, or `is_foreign`, is so whatever its dates say."""
+    told = "of another authority" if is_foreign else "" if revoked_ms is None else "revoked"
     begin, end = (datetime.fromtimestamp(ts / 1000, UTC) for ts in (entry.valid_from_ts, entry.valid_until_ts))
     return {
         "serial": entry.serial,
@@ -60,10 +61,11 @@ def issued_as_json(entry: Entry, revoked_ms: int | None) -> dict[str, JsonValue]
         "name": entry.name,
         "names": list(entry.names),
         **_validity(begin, end),
-        **({} if revoked_ms is None else {"state": "revoked"}),
+        **({"state": told} if told else {}),
         "issued_ts": entry.issued_ts,
         "revoked_ts": revoked_ms,
         "fingerprint_sha256": entry.fingerprint_sha256,
+        "authority_sha256": entry.authority_sha256,
     }
 
 

@@ -174,7 +174,12 @@ def test_a_viewer_issues_none_and_without_an_authority_nobody_does(
     monkeypatch.chdir(elsewhere)
     assert "gateway certs authority" in api.problem("POST", "/certificates/clients", 404, json={"name": "a"})["hint"]
     assert "gateway certs authority" in api.problem("POST", "/certificates/clients/1/revoke", 404)["hint"]
-    assert listed(api) == []
+    assert api.get("/certificates/clients") == {
+        "items": [],
+        "total": 0,
+        "next": None,
+        "findings": ["there is no authority in certs: gateway certs authority"],
+    }
     api.problem("GET", "/certificates/authority", 404)
     assert list(elsewhere.iterdir()) == []
 
@@ -218,6 +223,7 @@ def test_what_was_issued_is_listed_the_newest_first_and_servers_are_not(api: Api
         "issued_ts": 0,
         "revoked_ts": None,
         "fingerprint_sha256": shown[2]["fingerprint_sha256"],
+        "authority_sha256": shown[2]["authority_sha256"],
     }
     assert second
 
@@ -229,12 +235,51 @@ def test_a_list_is_searched_and_paged(api: Api) -> None:
     fingerprint = ":".join(one["fingerprint_sha256"][at : at + 2] for at in range(0, 64, 2)).upper()
     for search in ("p3.EXAMPLE", one["serial"], serial_of(contents[3]).upper(), fingerprint):
         assert listed(api, search=search) == [one]
-    assert listed(api, search=":") == []
+    for search in (":", "0x", "0x:"):
+        assert listed(api, search=search) == []
     page = api.get("/certificates/clients", search="pump", limit=2, offset=2)
     assert [one["name"] for one in page["items"]] == ["pump-2", "pump-1"]
     assert (page["total"], page["next"]) == (5, 4)
     assert api.get("/certificates/clients", offset=5)["items"] == []
     assert api.fields("GET", "/certificates/clients", params={"search": "x" * 256}) == ["search"]
+
+
+def test_a_serial_number_is_found_as_it_is_revoked(api: Api) -> None:
+    serial = serial_of(issued(api))
+    issued(api, name="SN-2")
+    digits = serial.zfill(len(serial) + len(serial) % 2).upper()
+    openssl = ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+    for written in (f"0x{serial}", f"0X{serial.upper()}", f"00{serial}", f"00:{openssl}", openssl):
+        assert [one["serial"] for one in listed(api, search=written)] == [serial]
+        assert revoke(api, written)["serial"] == serial
+    assert [one["serial"] for one in listed(api, search=f"0x{serial[:20]}")] == [serial]
+    assert listed(api, search=f"0x{serial[1:].lstrip('0')}") == []
+
+
+def test_another_authority_s_certificates_are_marked_and_not_revoked(api: Api, folder: Path) -> None:
+    before = serial_of(issued(api, name="before"))
+    revoke(api, serial_of(issued(api, name="revoked")))
+    for file in ("ca.pem", "ca_key.pem", "ca.crl"):
+        (folder / file).rename(folder / f"old-{file}")
+    assert main(["certs", "authority", "--name", "Another CA"]) == 0
+    after = serial_of(issued(api, name="after"))
+    states = {one["name"]: (one["state"], one["revoked_ts"]) for one in listed(api)}
+    foreign = ("of another authority", None)
+    assert states == {"after": ("valid", None), "revoked": foreign, "before": foreign}
+    refused = api.problem("POST", f"/certificates/clients/{before}/revoke", 422)
+    assert f"has not issued 'before', serial number {before}" in refused["detail"]
+    assert "where its authority is" in refused["hint"]
+    assert not (folder / "ca.crl").exists()
+    # A number of theirs that is on the list, by force and without a record of it, says nothing of them either.
+    (folder / "issued.jsonl").rename(folder / "kept")
+    assert main(["certs", "revoke", "--serial", before, "--force"]) == 0
+    (folder / "kept").rename(folder / "issued.jsonl")
+    assert revoke(api, after)["state"] == "revoked"
+    assert {one["name"]: one["state"] for one in listed(api)} == {
+        "after": "revoked",
+        "revoked": "of another authority",
+        "before": "of another authority",
+    }
 
 
 def test_a_certificate_is_revoked_once_by_its_serial_number(api: Api, folder: Path) -> None:

@@ -324,9 +324,21 @@ def test_what_was_issued_is_listed_with_its_state(cli: Cli) -> None:
     assert cli.ok("certs", "list", "--limit", "3", "--format", "json").json == shapes
 
 
-def test_a_list_of_nothing_makes_no_folder_and_a_torn_line_is_told_of(cli: Cli) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_list_takes_an_authority_and_makes_none(cli: Cli, is_there: bool) -> None:
+    if is_there:
+        Path("none").mkdir()
+    for format in ("table", "json"):
+        refused = cli("certs", "list", "--folder", "none", "--format", format)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err == "error: there is no authority in none\nhint: gateway certs authority\n"
+    assert Path("none").exists() is is_there
+    assert not is_there or not list(Path("none").iterdir())
+    cli.ok("certs", "authority", "--folder", "none")
     assert cli.ok("certs", "list", "--folder", "none", "--format", "json").json == []
-    assert not Path("none").exists()
+
+
+def test_a_torn_line_is_told_of(cli: Cli) -> None:
     cli.ok("certs", "client", "device-1")
     with Path("certs/issued.jsonl").open("ab") as file:
         file.write(b'{"serial":"')
@@ -352,6 +364,26 @@ def openssl_like(serial: str) -> str:
     """As `openssl x509 -text` has it."""
     even = serial.zfill(len(serial) + len(serial) % 2).upper()
     return ":".join(even[at : at + 2] for at in range(0, len(even), 2))
+
+
+def test_what_another_authority_issued_is_marked_and_not_revoked_here_even_by_force(cli: Cli) -> None:
+    cli.ok("certs", "client", "device-1")
+    serial = f"{certificate('certs/client-device-1.pem').serial_number:x}"
+    for file in ("ca.pem", "ca_key.pem"):
+        Path("certs", file).unlink()
+    cli.ok("certs", "authority", "--name", "Another CA")
+    (line,) = cli.ok("certs", "list").out.splitlines()[2:]
+    assert line.rstrip().endswith("of another authority")
+    (shape,) = cli.ok("certs", "list", "--format", "json").json
+    assert (shape["state"], shape["revoked_ts"]) == ("of another authority", None)
+    for force in ([], ["--force"]):
+        refused = cli("certs", "revoke", "--serial", serial, *force)
+        assert refused.code == 2
+        assert refused.err == (
+            f"error: the authority in certs has not issued 'device-1', serial number {serial}: another one has\n"
+            "hint: revoke it where its authority is: --folder F\n"
+        )
+    assert not Path("certs/ca.crl").exists()
 
 
 def test_a_serial_number_that_is_not_on_record_takes_force(cli: Cli) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from gateway.credentials.choices import KeyType
+from gateway.credentials.choices import KeyType, Purpose
 from gateway.credentials.folder import CertificateFolder, Change, Issued, Options, check_client_name
 from gateway.credentials.issuing import alternative_names, common_name
 from gateway.credentials.writing import certificates_pem
@@ -400,9 +400,9 @@ def test_a_foreign_certificate_is_not_revoked(folder: CertificateFolder) -> None
 def test_a_serial_number_is_enough_to_revoke_what_is_on_record(folder: CertificateFolder) -> None:
     made = folder.hand_out("SN-1", [], days=7, key_type=KeyType.P256)
     serial = f"{made.chain[0].serial_number:x}"
-    assert folder.revoke_serial(serial, 365)
+    assert folder.revoke_serial(serial, 365).is_new
     assert folder.revoked() == {made.chain[0].serial_number: int(NOW_S) * 1000}
-    assert not later(folder, 1).revoke_serial(serial, 365)
+    assert not later(folder, 1).revoke_serial(serial, 365).is_new
     assert not folder.revoke(made.chain[0], 365)
     policy = TrustPolicy([made.authority], crls=[crl_of(folder)])
     with pytest.raises(AlertError, match="certificate_revoked"):
@@ -416,11 +416,42 @@ def test_a_serial_number_that_is_not_on_record_is_revoked_only_where_asked_to(fo
         folder.revoke_serial(f"{made.serial_number:x}", 365)
     assert "--force" in error.value.hint
     assert not folder.crl_file.exists()
-    assert folder.revoke_serial(f"{made.serial_number:x}", 365, unrecorded=True)
+    assert folder.revoke_serial(f"{made.serial_number:x}", 365, unrecorded=True) == (None, True)
     assert list(folder.revoked()) == [made.serial_number]
     largest = "7" + "f" * 39
-    assert folder.revoke_serial(largest, 365, unrecorded=True)
+    assert folder.revoke_serial(largest, 365, unrecorded=True) == (None, True)
     assert int(largest, 16) in folder.revoked()
+
+
+def test_what_the_record_has_of_another_authority_is_not_revoked_by_its_serial_number(
+    folder: CertificateFolder,
+) -> None:
+    made = folder.hand_out("SN-1", [], days=7, key_type=KeyType.P256)
+    entry = folder.on_record(f"{made.chain[0].serial_number:x}")
+    assert later(folder, 1).authority(RENEW).change is Change.RENEWED  # that is the same one still
+    assert folder.revoke_entry(entry, 365)
+    for file in ("ca.pem", "ca_key.pem", "ca.crl"):
+        (folder.path / file).unlink()
+    folder.authority(DAYS_400, "Another CA")
+    calls: list[Call] = [
+        lambda: folder.revoke_serial(entry.serial, 365),
+        lambda: folder.revoke_serial(entry.serial, 365, unrecorded=True),
+        lambda: folder.revoke_entry(entry, 365),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=f"has not issued 'SN-1', serial number {entry.serial}: ") as error:
+            call()
+        assert error.value.hint == "revoke it where its authority is: --folder F"
+    assert not folder.crl_file.exists()
+    ours = folder.hand_out("SN-2", [], days=7, key_type=KeyType.P256)
+    assert folder.revoke_serial(f"{ours.chain[0].serial_number:x}", 365).is_new
+
+
+def test_a_certificate_is_on_record_for_its_purpose_alone(folder: CertificateFolder) -> None:
+    serial = f"{server(folder).certificate.serial_number:x}"
+    assert folder.on_record(serial) == folder.on_record(serial, Purpose.SERVER)
+    with pytest.raises(NotFoundError, match=f"no client's certificate with the serial number {serial} is on record"):
+        folder.on_record(serial, Purpose.CLIENT)
 
 
 @pytest.mark.parametrize("content", [b"junk", b""], ids=["junk", "empty"])

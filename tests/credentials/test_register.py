@@ -1,15 +1,26 @@
 """The record of what an authority issued: whole lines or none, bounds, and whatever else may stand in the file."""
 
+import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.credentials import register as module
 from gateway.credentials.choices import Purpose
-from gateway.credentials.register import FILE_BYTES_MAX, LINE_BYTES_MAX, Entry, Register, entry_of, read_serial
+from gateway.credentials.register import (
+    FILE_BYTES_MAX,
+    LINE_BYTES_MAX,
+    Entry,
+    Register,
+    authority_fingerprint,
+    entry_of,
+    read_serial,
+)
 from gateway.errors import ConfigurationError, UsageError
 from tests.dtls import certificates as make
 
@@ -31,6 +42,7 @@ def entry(serial: int = 1, **fields: Any) -> Entry:
         "valid_until_ts": 253_402_300_799_000,
         "issued_ts": 1_750_000_000_250,
         "fingerprint_sha256": "0" * 64,
+        "authority_sha256": "a" * 64,
     }
     return Entry(**(known | fields))
 
@@ -44,13 +56,16 @@ def serials(register: Register) -> list[str]:
 
 
 def test_a_certificate_is_on_record_with_all_that_finds_it_again(register: Register) -> None:
-    device = make.device("Pumpe Süd/<b>").certificate
-    register.add(entry_of(device, Purpose.CLIENT, NOW_S))
+    issuer = make.authority("Plant CA")
+    device = make.device("Pumpe Süd/<b>", issuer=issuer).certificate
+    register.add(entry_of(device, Purpose.CLIENT, issuer.certificate, NOW_S))
     (kept,) = register.read().entries.values()
     assert int(kept.serial, 16) == device.serial_number
     assert (kept.purpose, kept.name, kept.issued_ts) == (Purpose.CLIENT, "Pumpe Süd/<b>", 1_750_000_000_250)
     assert kept.valid_from_ts == device.not_valid_before_utc.timestamp() * 1000
     assert kept.valid_until_ts == device.not_valid_after_utc.timestamp() * 1000
+    spki = issuer.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert kept.authority_sha256 == hashlib.sha256(spki).hexdigest() == authority_fingerprint(issuer.certificate)
     assert set(json.loads(lines(register)[0])) == set(Entry.__annotations__)
     assert register.path.stat().st_mode & 0o777 == 0o644
 
@@ -94,6 +109,7 @@ WRONG: dict[str, object] = {
     "valid_until_ts": 253_402_300_800_000,
     "issued_ts": "1750000000250",
     "fingerprint_sha256": "0" * 63,
+    "authority_sha256": "A" * 64,
 }
 
 
@@ -176,6 +192,57 @@ def test_what_can_not_be_read_or_written_is_an_error(register: Register) -> None
         register.read()
     with pytest.raises(ConfigurationError, match="can't be written"):
         register.add(entry())
+
+
+def test_a_file_that_stays_as_it_was_is_read_once_by_however_many(register: Register) -> None:
+    register.add(entry(1))
+    first = register.read()
+    assert Register(register.path).read() is first
+    with ThreadPoolExecutor(4) as threads:
+        assert all(told is first for told in threads.map(lambda _: register.read(), range(20)))
+
+
+def test_whatever_changes_a_file_has_it_read_anew(register: Register) -> None:
+    register.add(entry(1))
+    assert serials(register) == ["1"]
+    register.add(entry(2))
+    assert serials(register) == ["1", "2"]
+    before = register.path.stat()
+    register.path.write_bytes(register.path.read_bytes().replace(b'"serial":"2"', b'"serial":"3"'))
+    os.utime(register.path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert register.path.stat().st_size == before.st_size
+    assert serials(register) == ["1", "3"]
+    replaced = register.path.with_name("replaced")
+    replaced.write_bytes(register.path.read_bytes().replace(b'"serial":"3"', b'"serial":"4"'))
+    now = register.path.stat()
+    os.utime(replaced, ns=(now.st_atime_ns, now.st_mtime_ns))
+    replaced.replace(register.path)
+    assert serials(register) == ["1", "4"]
+    register.path.unlink()
+    assert register.read() == ({}, ())
+
+
+def test_one_file_alone_is_kept_and_another_folder_s_is_not_taken_for_it(register: Register) -> None:
+    register.add(entry(1))
+    other = Register(register.path.with_name("other.jsonl"))
+    other.add(entry(2))
+    first = register.read()
+    assert serials(other) == ["2"]
+    again = register.read()
+    assert again == first and again is not first
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(register: Register) -> None:
+    register.add(entry(1))
+    assert serials(register) == ["1"]
+    kept = register.path.rename(register.path.with_name("kept"))
+    register.path.mkdir()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="is a folder"):
+            register.read()
+    register.path.rmdir()
+    kept.rename(register.path)
+    assert serials(register) == ["1"]
 
 
 # -- serial numbers ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from gateway.api.paging import LIMIT_MAX, Limit, Offset, Page, page_of
 from gateway.api.problems import about
 from gateway.credentials.choices import DAYS_MAX, LEAF_DAYS, KeyType, Purpose
 from gateway.credentials.issuing import COMMON_NAME_CHARACTERS_MAX
-from gateway.errors import ConfigurationError, UsageError
+from gateway.errors import ConfigurationError, NotFoundError, UsageError
 from gateway.operations.certificates import (
     Container,
     authority_pem,
@@ -92,7 +92,7 @@ class NewClientCertificate(BaseModel):
 
 
 class IssuedFields(BaseModel):
-    """A device's certificate, as the authority in `certs` has it on record."""
+    """A device's certificate, as it is on record in `certs`."""
 
     serial: str = Field(description="In hex")
     purpose: Literal["client"]
@@ -101,10 +101,11 @@ class IssuedFields(BaseModel):
     valid_from: str
     valid_until: str
     days_left: int = Field(description="Negative where it has expired")
-    state: str = Field(description="valid, EXPIRED, NOT YET VALID or revoked")
+    state: str = Field(description="valid, EXPIRED, NOT YET VALID, revoked or of another authority")
     issued_ts: int = Field(description="In milliseconds since 1970")
     revoked_ts: int | None = Field(description="Since when it is revoked, in milliseconds since 1970")
     fingerprint_sha256: str
+    authority_sha256: str = Field(description="Who issued it: SHA-256 of that authority's SubjectPublicKeyInfo")
 
 
 class IssuedPage(Page[IssuedFields]):
@@ -208,8 +209,11 @@ def list_client_certificates(
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> IssuedPage:
-    """The devices' certificates that the authority in `certs` has issued, the newest first."""
-    issued = issued_certificates(search=search, purpose=Purpose.CLIENT)
+    """The devices' certificates that are on record in `certs`, the newest first; none where it has no authority."""
+    try:
+        issued = issued_certificates(search=search, purpose=Purpose.CLIENT)
+    except NotFoundError as error:
+        return IssuedPage(items=[], total=0, next=None, findings=[f"{error.message}: {error.hint}"])
     found = issued.certificates
     items = [IssuedFields.model_validate(issued_as_json(*one)) for one in found[offset : offset + limit]]
     page = page_of(items, offset=offset, total=len(found))

@@ -44,13 +44,14 @@ class IssuedList:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[str, JsonValue] = {}
+        """Those that were shown last, by serial number: as many as a page has at most."""
         with panel("Issued to devices"):
             with ui.element("div").classes("bar"):
                 self._search = search_box("Name, serial number or fingerprint", "", in_page(self.restart))
             self._findings = ui.element("div").style("width: 100%")
             columns = (*_COLUMNS, _REVOKE) if session.is_admin else _COLUMNS
             self._table = PagedTable(
-                columns, self._fetch, _row, nothing=self._nothing, on_open=self._open, on_act=self._revoke
+                columns, self._fetch, self._shown, nothing=self._nothing, on_open=self._open, on_act=self._revoke
             )
 
     async def restart(self) -> None:
@@ -63,15 +64,22 @@ class IssuedList:
                 problem_note(problem)
 
     async def _fetch(self, after: JsonValue) -> JsonValue:
-        told = await self._session.api.get(
-            "/certificates/clients", search=typed(self._search) or None, limit=PAGE, offset=after
-        )
-        self._known = {one["serial"]: one for one in told["items"]}
-        self._findings.clear()
-        with self._findings:
-            for finding in told["findings"]:
-                note(finding, tone="warn")
+        search = typed(self._search)
+        told = await self._session.api.get("/certificates/clients", search=search or None, limit=PAGE, offset=after)
+        if search == typed(self._search):  # a late answer says nothing of what is shown
+            self._findings.clear()
+            with self._findings:
+                for finding in told["findings"]:
+                    note(finding, tone="warn")
         return told
+
+    def _shown(self, one: JsonValue) -> Row:
+        """The row of what is shown now, which a late answer is not; only those are known."""
+        self._known.pop(one["serial"], None)
+        self._known[one["serial"]] = one
+        if len(self._known) > PAGE:
+            del self._known[next(iter(self._known))]
+        return _row(one)
 
     def _nothing(self) -> None:
         if typed(self._search):
@@ -100,9 +108,10 @@ class IssuedList:
                     ("Valid", f"{one['valid_from'][:10]} to {one['valid_until'][:10]}"),
                     ("Revoked", "no" if one["revoked_ts"] is None else moment(one["revoked_ts"], zone)),
                     ("SHA-256", one["fingerprint_sha256"]),
+                    ("Authority's SHA-256", one["authority_sha256"]),
                 ]
             )
-            if self._session.is_admin and one["revoked_ts"] is None:
+            if self._session.is_admin and _can_be_revoked(one):
 
                 async def work() -> None:
                     dialog.close()
@@ -146,8 +155,12 @@ def _row(one: JsonValue) -> Row:
         "until": one["valid_until"][:10],
         "state": state,
         "tone": tone,
-        "stays": one["revoked_ts"] is not None,
+        "stays": not _can_be_revoked(one),
     }
+
+
+def _can_be_revoked(one: JsonValue) -> bool:
+    return one["state"] not in ("revoked", "of another authority")
 
 
 def _state(one: JsonValue) -> tuple[str, Tone]:
