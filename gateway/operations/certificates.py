@@ -17,6 +17,7 @@ from gateway.credentials.server import load_server_credentials
 from gateway.credentials.trust_files import load_trust_files
 from gateway.credentials.writing import certificates_pem, key_pem, locked_folder, pkcs12_store
 from gateway.errors import ConfigurationError
+from gateway.operations.catalogue import follow_files
 from gateway.settings import Settings
 from gateway.storage.credential_store import Trusted
 
@@ -82,6 +83,8 @@ class Revocation(NamedTuple):
     certificate: IssuedCertificate
     already: bool
     """Whether it was revoked before."""
+    hint: str
+    """What has to be done for that to be in force; empty where nothing has."""
 
 
 def server_chain(settings: Settings) -> ServerChain:
@@ -128,7 +131,7 @@ def issued_certificates(
 
 
 def revoke_client(settings: Settings, serial: str, folder: Path = FOLDER) -> Revocation:
-    """Revoke a device's certificate by its serial number.
+    """Revoke a device's certificate by its serial number; a running gateway has followed then, where it is to.
 
     Raises UsageError for what is no serial number, or that of another authority's certificate; NotFoundError for a
     certificate that is not on record or is no device's, ConfigurationError where the authority can't revoke.
@@ -139,7 +142,12 @@ def revoke_client(settings: Settings, serial: str, folder: Path = FOLDER) -> Rev
         entry = there.on_record(serial, Purpose.CLIENT)
         is_new = there.revoke_entry(entry, CRL_DAYS)
         since_ms = there.revoked().get(int(serial, 16))
-    return Revocation(IssuedCertificate(entry, since_ms, is_foreign=False), not is_new)
+    hint = what_enforces(settings, folder)
+    if not hint:
+        late: list[str] = []
+        follow_files(settings.gateway_data_dir, late.append)
+        hint = "".join(f"it is followed when the gateway can: {why}" for why in late)
+    return Revocation(IssuedCertificate(entry, since_ms, is_foreign=False), not is_new, hint)
 
 
 def what_enforces(settings: Settings, folder: Path = FOLDER) -> str:

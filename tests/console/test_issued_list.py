@@ -15,6 +15,7 @@ from gateway.console.pages.security_issued import IssuedList
 from gateway.console.session import Session
 from gateway.console.widgets import Text
 from gateway.model import JsonValue
+from tests.console.loops import run
 
 
 class SlowServer:
@@ -105,7 +106,7 @@ def test_a_late_answer_is_neither_shown_nor_known(client: Client, monkeypatch: p
             issued._open("2")
         assert {"Serial number", "SN-2"} <= set(texts(client))
 
-    asyncio.run(work())
+    run(work())
 
 
 def test_all_of_the_page_that_is_shown_is_known_and_no_more_than_a_page_is_kept(client: Client) -> None:
@@ -126,7 +127,7 @@ def test_all_of_the_page_that_is_shown_is_known_and_no_more_than_a_page_is_kept(
     server = SlowServer()
     with client:
         issued = IssuedList(server.session)
-    asyncio.run(work())
+    run(work())
 
 
 @pytest.mark.parametrize(

@@ -226,10 +226,8 @@ def list_client_certificates(
 def revoke_client_certificate(user: Admin, serial: str, backend: BackendOfApp) -> RevokedFields:
     """Revoke a device's certificate by its serial number. Its sessions end, and it can't begin another one."""
     revoked = revoke_client(backend.settings, serial)
-    hint = what_enforces(backend.settings)
-    return RevokedFields.model_validate(
-        issued_as_json(*revoked.certificate) | {"already": revoked.already, "in_force": not hint, "hint": hint}
-    )
+    is_so = {"already": revoked.already, "in_force": not revoked.hint, "hint": revoked.hint}
+    return RevokedFields.model_validate(issued_as_json(*revoked.certificate) | is_so)
 
 
 def _fields(certificate: x509.Certificate) -> CertificateFields:
