@@ -58,12 +58,15 @@ class PagedTable:
         on_open: Callable[[JsonValue], object] | None = None,
         on_act: Callable[[JsonValue], object] | None = None,
         on_select: Callable[[], object] | None = None,
+        on_shown: Callable[[JsonValue], object] | None = None,
     ) -> None:
         """`nothing` fills the place where there are no rows. `on_open` and `on_act` are given a row's id; with
-        `on_select` rows can be ticked.
+        `on_select` rows can be ticked. `on_shown` is given each of the API's answers once its rows are shown: what else
+        a page says of them belongs there, because an answer that comes too late is not shown.
         """
         self._row = row
         self._make_nothing = nothing
+        self._on_shown = on_shown
         self._is_new = True
         """Whether something else is looked for than what is shown."""
         self.total: int | None = None
@@ -104,6 +107,8 @@ class PagedTable:
                 self._make_nothing()
         self._is_new = False
         self._nothing.set_visibility(not rows)
+        if self._on_shown is not None:
+            self._on_shown(told)
 
     async def _turned(self) -> None:
         self._table.selected = []

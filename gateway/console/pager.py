@@ -73,7 +73,8 @@ class Pager:
 
     async def _turn_on(self) -> None:
         if self._following[1] is not None:
-            self._pages.append(self._following)
+            if self._pages[-1] != self._following:  # a second click comes before the page does
+                self._pages.append(self._following)
             await self._turn()
 
     async def _turn(self) -> None:

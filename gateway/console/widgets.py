@@ -150,7 +150,12 @@ def icon_button(icon: str, name: str, do: Callable[[], object]) -> ui.button:
 
 def choice(options: list[str] | dict[str, str], label: str, value: str | None, *, clearable: bool = False) -> ui.select:
     """A field to choose in what may be many; where they are, typing finds one, for not all fit the list that opens."""
-    return ui.select(options, label=label, value=value, with_input=len(options) > LOOKED_OVER, clearable=clearable)
+    is_typed = len(options) > LOOKED_OVER
+    made = ui.select(options, label=label, value=value, with_input=is_typed, clearable=clearable)
+    if is_typed:
+        with made.add_slot("no-option"), ui.item():
+            text("None contains this", "muted")
+    return made
 
 
 def menu_entry(what: str, do: Callable[[], object]) -> ui.menu_item:

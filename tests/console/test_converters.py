@@ -18,6 +18,9 @@ from tests.e2e.harness import BINARY, DEMO, JSON, TEXT
 PAYLOADS = {"text": TEXT, "json": JSON, "binary": BINARY}
 GOOD = "return {deviceName: 'a', telemetry: {t: payload.length}};"
 
+ASKS = "!dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+"""Whether the browser would ask before it leaves the page."""
+
 
 def put_source(visit: Visit, source: str) -> None:
     """Replace all that is in the editor, as somebody who pastes it."""
@@ -172,6 +175,30 @@ def test_it_is_renamed_in_its_editor_and_its_integrations_and_cases_follow(visit
     visit.served.device("mended")
 
 
+def test_before_any_change_is_left_unsaved_the_browser_asks(visit: Visit) -> None:
+    visit.served.command("converter", "create", "guarded", "--language", "javascript", "--file", "-", text=GOOD)
+    visit.open("/converters/edit?name=guarded")
+    name = visit.page.get_by_label("Name", exact=True)
+    keys = visit.page.get_by_label("Keys to write only on change")
+    assert not visit.page.evaluate(ASKS)
+    for field, change, kept in ((name, "renamed", "guarded"), (keys, "firmware", "")):
+        field.fill(change)
+        visit.page.wait_for_function(f"() => {ASKS}")
+        field.fill(kept)
+        visit.page.wait_for_function(f"() => !{ASKS}")
+    put_source(visit, GOOD + "\n")
+    visit.page.wait_for_function(f"() => {ASKS}")
+    put_source(visit, GOOD)
+    visit.page.wait_for_function(f"() => !{ASKS}")
+    visit.page.get_by_label("Language").click()
+    visit.page.get_by_role("option", name="TBEL").click()
+    visit.page.wait_for_function(f"() => {ASKS}")
+    name.fill("renamed")
+    visit.button("Save").click()
+    expect(visit.title).to_have_text("renamed")
+    visit.page.wait_for_function(f"() => !{ASKS}")
+
+
 def test_what_is_kept_after_a_renaming_goes_to_the_new_name(visit: Visit) -> None:
     visit.served.command("converter", "create", "older", "--language", "javascript", "--file", "-", text=GOOD)
     visit.open("/converters/edit?name=older")
@@ -203,6 +230,10 @@ def test_many_are_leafed_through_and_searched(visit: Visit) -> None:
         visit.open("/converters")
         visit.page.get_by_label("Search by name").fill("MANY-")
         expect(visit.page.get_by_text(f"{PAGE + 1} converters found")).to_be_visible()
+        expect(visit.row("many-")).to_have_count(PAGE)
+        visit.button("Next page").dblclick()
+        expect(visit.row("many-")).to_have_count(1)
+        visit.button("Previous page").click()
         expect(visit.row("many-")).to_have_count(PAGE)
         visit.button("Next page").click()
         expect(visit.row("many-")).to_have_count(1)

@@ -1,10 +1,25 @@
 """The page of the events: what comes is there at once, and can be read."""
 
+import asyncio
 import json
 import re
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
+from nicegui import Client
+from nicegui.page import page
 from playwright.sync_api import expect
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
+from gateway.console.client import Api as ApiOfConsole
+from gateway.console.pages.events import LOOK_TICKS, Tail
+from gateway.console.session import Session
+from gateway.model import Role
+from gateway.storage.events import EventStore
+from tests.api.rig import Api
 from tests.console.conftest import Visit
 
 ECHO = """var given = JSON.parse(String.fromCharCode.apply(String, payload));
@@ -68,3 +83,59 @@ def test_failures_and_a_devices_own_are_found(visit: Visit) -> None:
     visit.page.get_by_label("Device, principal or address").fill("two")
     expect(visit.row("")).to_have_count(1)
     expect(visit.row("two")).to_be_visible()
+
+
+def test_however_much_comes_the_integrations_are_asked_for_now_and_then(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    api.integration("busy")
+    paths: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        paths.append(scope["path"])
+        await api.app(scope, receive, send)
+
+    async def follow() -> list[int]:
+        """How often they have been asked for after each tick."""
+        http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+        token = api.headers(Role.VIEWER)["Authorization"].removeprefix("Bearer ")
+        request = HTTPConnection({"type": "http", "query_string": b"", "headers": []})
+        session = Session(ApiOfConsole(http, token), token, "ada", False, request)
+        asked = []
+        with Client(page("/following"), request=None) as client:
+            tail = Tail(session, await session.api.get_all("/integrations"))
+            await tail.restart()
+            for tick in range(2 * LOOK_TICKS):
+                record(api, tick)
+                await tail.follow()
+                asked.append(paths.count("/api/v1/integrations"))
+            client.delete()
+        await http.aclose()
+        return asked
+
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(asyncio.run, follow()).result()  # Playwright's loop may run in this one
+    assert asked == [1] * (LOOK_TICKS - 1) + [2] * LOOK_TICKS + [3]
+    assert paths.count("/api/v1/events") == 1 + 2 * LOOK_TICKS
+
+
+def record(api: Api, ts_ms: int) -> None:
+    """An event of an uplink."""
+    store = EventStore(api.data_dir)
+    store.add(
+        [
+            {
+                "ts": ts_ms,
+                "integration": "busy",
+                "peer": "127.0.0.1:5000",
+                "principal": None,
+                "payload": b64encode(b"SN-1").decode(),
+                "payload_bytes": 4,
+                "metadata": "{}",
+                "out": json.dumps({"deviceName": "SN-1"}),
+                "error": None,
+                "duration_us": 150,
+                "names": ["SN-1"],
+            }
+        ]
+    )
+    store.close()

@@ -124,6 +124,8 @@ def test_of_many_converters_one_is_found_by_typing(visit: Visit) -> None:
         visit.dialog.get_by_label("Name").fill("of the last")
         field = visit.dialog.get_by_label("Uplink converter")
         field.click()
+        field.fill("SEN-200")
+        expect(visit.page.get_by_text("None contains this")).to_be_visible()
         field.fill("SEN-19")
         expect(visit.page.get_by_role("option")).to_have_count(10)
         visit.page.get_by_role("option", name=names[-1]).click()

@@ -70,6 +70,8 @@ class _Page:
         with ui.element("div").classes("workbench"):
             with panel():
                 self._editor_panel()
+            self._kept = self._fields()
+            """What is saved, or what a new one begins with."""
             with ui.element("div").classes("workbench-side"):
                 self._trial = Trial(self._session, self._source, self._mark, names)
         if self._known is None:
@@ -85,7 +87,7 @@ class _Page:
 
     def _buttons(self) -> None:
         with ui.element("div").classes("bar fields"):
-            name = ui.input("Name", value=self._known["name"] if self._known else "")
+            name = ui.input("Name", value=self._known["name"] if self._known else "", on_change=self._warn_of_leaving)
             self._name = self._form.add("name", name.props("" if self._known else "autofocus")).style("width: 260px")
             language = self._known["language"] if self._known else _FIRST[1]
             self._language = ui.select(LANGUAGES, label="Language", value=language, on_change=self._changed_language)
@@ -120,7 +122,7 @@ class _Page:
         keys = self._known["update_only_keys"] if self._known else []
         self._keys = self._form.add(
             "update_only_keys",
-            ui.input("Keys to write only on change", value=", ".join(keys)),
+            ui.input("Keys to write only on change", value=", ".join(keys), on_change=self._warn_of_leaving),
             hint="with commas between them; ThingsBoard's updateOnlyKeys",
         )
 
@@ -128,8 +130,7 @@ class _Page:
         return self._language.value, self._editor.value
 
     async def _changed_source(self) -> None:
-        kept = self._known["source"] if self._known else template(*_FIRST)
-        _warn_of_leaving(self._editor.value != kept)
+        self._warn_of_leaving()
         await self._trial.soon()
 
     def _mark(self, line: int | None) -> None:
@@ -141,6 +142,7 @@ class _Page:
         old_templates = {template(sample, language) for sample in SAMPLES for language in LANGUAGES}
         self._editor.language = HIGHLIGHTING[self._language.value]
         self._say_language()
+        self._warn_of_leaving()
         if self._editor.value in old_templates:
             self._editor.value = template(self._chosen_sample(), self._language.value)
         await self._trial.soon()
@@ -170,29 +172,39 @@ class _Page:
         self._trial.take_sample(SAMPLES[sample])
         await self._trial.soon()
 
-    async def _save(self, *, force: bool = False) -> None:
-        self._form.clear()
-        self._trouble.clear()
-        body: dict[str, JsonValue] = {
+    def _fields(self) -> dict[str, JsonValue]:
+        """As the API takes them."""
+        return {
             "name": self._name.value.strip(),
             "language": self._language.value,
             "source": self._editor.value,
             "update_only_keys": [key.strip() for key in self._keys.value.split(",") if key.strip()],
         }
+
+    def _warn_of_leaving(self) -> None:
+        """Have the browser ask before it leaves what is not saved."""
+        ui.run_javascript(f"setUnsaved({'true' if self._fields() != self._kept else 'false'})")
+
+    async def _save(self, *, force: bool = False) -> None:
+        self._form.clear()
+        self._trouble.clear()
+        body = self._fields()
         try:
             if self._known is None:
                 made = await self._session.api.post("/converters", body)
                 say_done("The converter is there.")
-                _warn_of_leaving(False)
+                self._kept = body
+                self._warn_of_leaving()
                 ui.navigate.to(f"/converters/edit?{urlencode({'name': made['name']})}")
                 return
             self._known = await self._session.api.put(_path(self._known["name"]), {**body, "force": force})
         except ApiProblem as problem:
             await self._refused(problem)
             return
-        _warn_of_leaving(False)
+        self._kept = body
+        self._warn_of_leaving()
         self._follow_name()
-        say_done("The converter is saved; the gateway follows within a second.")
+        say_done("The converter is saved and in force.")
         await self._cases.run()
 
     def _follow_name(self) -> None:
@@ -222,8 +234,3 @@ class _Page:
 
 def _path(name: str) -> str:
     return f"/converters/{quote(name, safe='')}"
-
-
-def _warn_of_leaving(unsaved: bool) -> None:
-    """Have the browser ask before it leaves what is not saved."""
-    ui.run_javascript(f"setUnsaved({'true' if unsaved else 'false'})")

@@ -31,9 +31,10 @@ async def converters(session: Session) -> None:
     """A page of them at a time, by name, and how to get another."""
 
     async def fetch(after: JsonValue) -> JsonValue:
-        told = await session.api.get("/converters", search=typed(search) or None, limit=PAGE, offset=after)
+        return await session.api.get("/converters", search=typed(search) or None, limit=PAGE, offset=after)
+
+    def summarise(told: JsonValue) -> None:
         summary.text = _summary(told["total"], is_searched=bool(typed(search)))
-        return told
 
     def nothing() -> None:
         if typed(search):
@@ -55,7 +56,7 @@ async def converters(session: Session) -> None:
             button("Import", lambda: import_converters(session, table.reload), icon="o_upload_file")
             button("New converter", lambda: ui.navigate.to("/converters/new"), icon="add", main=True)
     columns = (*_COLUMNS, _DELETE) if session.is_admin else _COLUMNS
-    table = PagedTable(columns, fetch, _row, nothing=nothing, on_act=delete)
+    table = PagedTable(columns, fetch, _row, nothing=nothing, on_act=delete, on_shown=summarise)
     await table.reload()
 
 

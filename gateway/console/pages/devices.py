@@ -33,9 +33,10 @@ async def devices(session: Session) -> None:
         summary = text("", "muted")
 
     async def fetch(after: JsonValue) -> JsonValue:
-        told = await session.api.get("/devices", search=typed(search) or None, limit=PAGE, offset=after)
+        return await session.api.get("/devices", search=typed(search) or None, limit=PAGE, offset=after)
+
+    def summarise(told: JsonValue) -> None:
         summary.text = _summary(told["total"], is_searched=bool(typed(search)))
-        return told
 
     def nothing() -> None:
         if typed(search):
@@ -43,7 +44,7 @@ async def devices(session: Session) -> None:
         else:
             empty("o_sensors", "No device yet", "A device is here as soon as a converter has made a report of it.")
 
-    table = PagedTable(_COLUMNS, fetch, lambda one: _row(one, session), nothing=nothing)
+    table = PagedTable(_COLUMNS, fetch, lambda one: _row(one, session), nothing=nothing, on_shown=summarise)
     await table.reload()
     live(REFRESH_S, table.reload)
 

@@ -24,6 +24,9 @@ SHOWN_MAX: Final = 200
 CUT: Final = 120
 """Characters of a payload or a result in the list."""
 
+LOOK_TICKS: Final = 10
+"""How many ticks pass until it is looked again which integrations are debugged: there may be very many."""
+
 OFFERED_MAX: Final = 8
 """Most integrations whose debugging can be switched on without choosing them."""
 
@@ -40,12 +43,14 @@ _COLUMNS: Final = (
 @page("/events", "Events", icon="o_receipt_long", group="Watch", order=2)
 async def events(session: Session) -> None:
     """The newest ones, and those that come."""
-    tail = _Tail(session, await session.api.get_all("/integrations"))
+    tail = Tail(session, await session.api.get_all("/integrations"))
     await tail.restart()
     live(1.0, tail.follow)
 
 
-class _Tail:
+class Tail:
+    """The list, which follows; each second of that is a tick."""
+
     def __init__(self, session: Session, integrations: list[JsonValue]) -> None:
         self._session = session
         self._integrations = integrations
@@ -103,13 +108,15 @@ class _Tail:
         self._last = items[0]["id"] if items else 0
         self._before = told["next"]
         self._table.rows = [_row(one, self._session) for one in items]
-        await self._look()
+        self._show_state()
 
     async def follow(self) -> None:
         """Put those in front that have come since."""
         self._ticks += 1
         if self._is_paused:
             return
+        if self._ticks % LOOK_TICKS == 0:
+            await self._look()
         number = self._number
         told = await self._session.api.get("/events", **self._query(), after=self._last, limit=PAGE)
         if number != self._number or self._is_paused:
@@ -124,8 +131,7 @@ class _Tail:
             if len(rows) > SHOWN_MAX:
                 self._before = rows[SHOWN_MAX - 1]["id"]
             self._table.rows = rows[:SHOWN_MAX]
-        if items or self._ticks % 5 == 0:
-            await self._look()
+            self._show_state()
 
     async def _show_older(self) -> None:
         number = self._number
@@ -139,8 +145,12 @@ class _Tail:
         self._show_count()
 
     async def _look(self) -> None:
-        """Say what there is, and why nothing is or comes."""
+        """Ask which integrations are debugged now."""
         self._integrations = await self._session.api.get_all("/integrations")
+        self._show_state()
+
+    def _show_state(self) -> None:
+        """Say what there is, and why nothing is or comes."""
         self._show_count()
         rows, wanted = self._table.rows, self._integration.value
         chosen = [one for one in self._integrations if wanted in (None, one["name"])]

@@ -46,7 +46,7 @@ class _Quarantine:
         with ui.element("div").classes("bar"):
             names = sorted({*integrations, *filter(None, (asked,))})
             self._integration = choice(names, "Integration", asked or None, clearable=True)
-            self._integration.props("outlined dense").on_value_change(self._choose)
+            self._integration.props("outlined dense").on_value_change(self._restart)
             self._summary = text("", "muted")
             ui.element("div").classes("space")
             self._actions = ui.element("div").classes("bar buttons")
@@ -57,12 +57,9 @@ class _Quarantine:
             nothing=self._nothing,
             on_open=lambda id: show_quarantined(session, id, self.reload),
             on_select=self._show_actions if session.is_admin else None,
+            on_shown=self._show_total,
         )
         self._shown: object = None
-
-    async def _choose(self) -> None:
-        await self._table.restart()
-        self._show_actions()
 
     async def _fetch(self, after: JsonValue) -> JsonValue:
         return await self._session.api.get(
@@ -72,7 +69,9 @@ class _Quarantine:
     async def reload(self) -> None:
         """Show it as it is now."""
         await self._table.reload()
-        total = self._table.total or 0
+
+    def _show_total(self, told: JsonValue) -> None:
+        total = told["total"]
         self._summary.text = "" if not total else "1 in quarantine" if total == 1 else f"{count(total)} in quarantine"
         self._show_actions()
 
@@ -88,9 +87,11 @@ class _Quarantine:
             return
         choice, what = self._choice()
         with self._actions:
-            button("Delete …", partial(delete, self._session, choice, what, self._done), icon="o_delete")
+            button("Delete …", partial(delete, self._session, choice, what, self._restart), icon="o_delete")
             button("Dry run", partial(dry_run, self._session, choice, what), icon="o_science")
-            button(f"Replay {what}", partial(replay, self._session, choice, what, self._done), icon="replay", main=True)
+            button(
+                f"Replay {what}", partial(replay, self._session, choice, what, self._restart), icon="replay", main=True
+            )
 
     def _choice(self) -> tuple[dict[str, JsonValue], str]:
         if ids := self._table.selected:
@@ -99,9 +100,8 @@ class _Quarantine:
             return {"integration": self._integration.value}, f"all of {cut(self._integration.value, 30)}"
         return {"all": True}, "all"
 
-    async def _done(self) -> None:
+    async def _restart(self) -> None:
         await self._table.restart()
-        await self.reload()
 
     def _nothing(self) -> None:
         empty(

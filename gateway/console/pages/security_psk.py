@@ -31,7 +31,7 @@ async def show_psks(session: Session) -> None:
             empty("o_key", "No pre-shared key", "A device with a key of its own needs no certificate.")
 
     async def remove(identity: JsonValue) -> None:
-        what = "Its sessions end within a second, and the device can't come in with this key any more."
+        what = "Its sessions end, and the device can't come in with this key any more."
         if await confirm(f"Remove the key of {identity}?", what, do="Remove"):
             await session.api.delete(f"/psk/{quote(identity, safe='')}")
             say_done(f"The key of {identity} is removed.")

@@ -32,11 +32,13 @@ async def show_sessions(session: Session) -> None:
 
     async def fetch(after: JsonValue) -> JsonValue:
         told = await session.api.get("/sessions", search=typed(search) or None, limit=PAGE, after=after)
+        return {**told, "total": None, "in_all": told["total"]}  # whatever is searched
+
+    def keep(told: JsonValue) -> None:
         known.clear()
         known.update({one["id"]: one for one in told["items"]})
-        total = told["total"]
+        total = told["in_all"]
         summary.text = "1 session in all" if total == 1 else f"{count(total)} sessions in all" if total else ""
-        return {**told, "total": None}
 
     def nothing() -> None:
         if typed(search):
@@ -59,7 +61,15 @@ async def show_sessions(session: Session) -> None:
         search = search_box("Principal, address or fingerprint", "", lambda: table.restart())
         summary = text("", "muted")
     columns = (*_COLUMNS, _END) if session.is_admin else _COLUMNS
-    table = PagedTable(columns, fetch, lambda one: _row(one, session), nothing=nothing, on_open=opened, on_act=end)
+    table = PagedTable(
+        columns,
+        fetch,
+        lambda one: _row(one, session),
+        nothing=nothing,
+        on_open=opened,
+        on_act=end,
+        on_shown=keep,
+    )
     live(REFRESH_S, table.reload)
 
 

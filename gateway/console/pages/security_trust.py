@@ -39,13 +39,14 @@ async def show_trust(session: Session) -> None:
     known: dict[str, JsonValue] = {}
 
     async def fetch(after: JsonValue) -> JsonValue:
-        told = await session.api.get("/trust", limit=PAGE, offset=after)
+        return await session.api.get("/trust", limit=PAGE, offset=after)
+
+    def keep(told: JsonValue) -> None:
         known.clear()
         known.update({one["name"]: one for one in told["items"]})
-        return told
 
     async def remove(name: JsonValue) -> None:
-        what = "The sessions that it vouches for end within a second, and such clients can't come in any more."
+        what = "The sessions that it vouches for end, and such clients can't come in any more."
         if await confirm(f"Trust {name} no longer?", what, do="Remove"):
             await session.api.delete(f"/trust/{quote(name, safe='')}")
             say_done(f"{name} is no longer trusted.")
@@ -61,7 +62,7 @@ async def show_trust(session: Session) -> None:
         if session.is_admin:
             button("Add", lambda: _Add(session, table.reload), icon="add", main=True)
     columns = (*_COLUMNS, _REMOVE) if session.is_admin else _COLUMNS
-    table = PagedTable(columns, fetch, _row, nothing=_nothing, on_open=opened, on_act=remove)
+    table = PagedTable(columns, fetch, _row, nothing=_nothing, on_open=opened, on_act=remove, on_shown=keep)
     await table.reload()
 
 
