@@ -26,6 +26,9 @@ from gateway.errors import (
 
 CONTENT_TYPE: Final = "application/problem+json"
 
+SCHEMA_HINT: Final = "see /openapi.json"
+"""The cure where a request is not as it is described there."""
+
 _STATUS: Final[tuple[tuple[type[GatewayError], HTTPStatus], ...]] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -163,7 +166,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [_field_problem(mistake) for mistake in error.errors()]
     detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
-    return ProblemResponse(HTTPStatus.UNPROCESSABLE_ENTITY, detail, hint="see /openapi.json", errors=errors)
+    return ProblemResponse(HTTPStatus.UNPROCESSABLE_ENTITY, detail, hint=SCHEMA_HINT, errors=errors)
 
 
 def _field_problem(mistake: dict[str, Any]) -> FieldProblem:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from nicegui import ui
 
+from gateway.api.problems import SCHEMA_HINT
 from gateway.console.client import ApiProblem
 from gateway.console.widgets import Text, button, icon_button, problem_note, say_problem
 
@@ -59,7 +60,8 @@ class Form:
         found = {name.split(".")[0]: message for name, message in reversed(problem.errors.items())}
         beside = {name: message for name, message in found.items() if name in self._fields}
         for name, message in beside.items():
-            self.say(name, f"{message}; {problem.hint}" if problem.hint and len(found) == 1 else message)
+            is_told = problem.hint and problem.hint != SCHEMA_HINT and len(found) == 1
+            self.say(name, f"{message}; {problem.hint}" if is_told else message)
         if beside and len(beside) == len(found):
             return
         if self._trouble is None or problem.status == 401:

@@ -9,6 +9,7 @@ from gateway.api.paging import LIMIT_MAX
 from gateway.console.client import ApiDoor, ApiProblem
 from gateway.model import Converter, Language, Role
 from tests.api.rig import Api
+from tests.console.loops import run
 
 PROBLEM = {
     "title": "Unprocessable Entity",

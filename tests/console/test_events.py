@@ -1,10 +1,8 @@
 """The page of the events: what comes is there at once, and can be read."""
 
-import asyncio
 import json
 import re
 from base64 import b64encode
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -21,6 +19,7 @@ from gateway.model import Role
 from gateway.storage.events import EventStore
 from tests.api.rig import Api
 from tests.console.conftest import Visit
+from tests.console.loops import run
 
 ECHO = """var given = JSON.parse(String.fromCharCode.apply(String, payload));
 return {deviceName: given.name, telemetry: {value: given.value}};"""
@@ -112,9 +111,7 @@ def test_however_much_comes_the_integrations_are_asked_for_now_and_then(tmp_path
         await http.aclose()
         return asked
 
-    with ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(asyncio.run, follow()).result()  # Playwright's loop may run in this one
-    assert asked == [1] * (LOOK_TICKS - 1) + [2] * LOOK_TICKS + [3]
+    assert run(follow()) == [1] * (LOOK_TICKS - 1) + [2] * LOOK_TICKS + [3]
     assert paths.count("/api/v1/events") == 1 + 2 * LOOK_TICKS
 
 

@@ -1,7 +1,6 @@
 """Tables of lists: which of several answers counts."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from nicegui import Client
@@ -9,6 +8,7 @@ from nicegui.page import page
 
 from gateway.console.listing import Column, PagedTable
 from gateway.model import JsonValue
+from tests.console.loops import run
 
 
 def answer(*names: str, total: int) -> JsonValue:
@@ -47,6 +47,5 @@ def test_a_page_is_told_of_the_answer_that_is_shown_and_of_none_that_comes_too_l
             client.delete()
         return table.total
 
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(asyncio.run, search_twice()).result() == 1  # Playwright's loop may run in this one
+    assert run(search_twice()) == 1
     assert told == ([new] if is_late else [old, new])
