@@ -10,6 +10,7 @@ from gateway.cli.output import Format, FormatOption, print_json, print_line, pri
 from gateway.credentials.choices import CRL_DAYS, CRL_FILE, DAYS_MAX, FOLDER
 from gateway.errors import UsageError
 from gateway.model import JsonValue
+from gateway.settings import load_settings
 
 
 def list_(
@@ -21,7 +22,7 @@ def list_(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """List what the authority has issued, by command or in the console, the newest first."""
-    from gateway.operations.certificates import issued_certificates
+    from gateway.operations.certificates import issued_certificates, what_enforces
     from gateway.presentation.certificate import issued_as_json
 
     issued = issued_certificates(folder, search=search)
@@ -29,6 +30,10 @@ def list_(
         print_note(f"note: {finding}")
     if len(issued.certificates) > limit:
         print_note(f"hint: only the first {limit} are listed; --limit lists more, --search fewer")
+    if any(one.revoked_ms is not None for one in issued.certificates):
+        unenforced = what_enforces(load_settings(), folder)
+        if unenforced:
+            print_note(f"note: what is revoked is not in force here: {unenforced}")
     shapes = [issued_as_json(*one) for one in issued.certificates[:limit]]
     if format is Format.JSON:
         print_json(shapes)
@@ -73,8 +78,24 @@ def revoke(
         _revoke_serial(serial, folder, days, unrecorded=force)
     else:
         _revoke_file(what or "", folder, days)
+    _print_force(folder)
+
+
+def _print_force(folder: Path) -> None:
+    """Say what has to be done for the list to be in force, and have a running gateway look at it."""
+    from gateway.operations.catalogue import follow_files
+    from gateway.operations.certificates import what_enforces
+
+    settings = load_settings()
+    if not what_enforces(settings, folder):
+        late: list[str] = []
+        follow_files(settings.gateway_data_dir, late.append)
+        for why in late:
+            print_note(f"note: the running gateway follows when it can: {why}")
+        print_line("A gateway that was started with COAP_DTLS_CRL goes by it now.")
+        return
     print_line()
-    print_line("On the server; a running gateway that has it set follows by itself:")
+    print_line("On the server, once, before a restart; from then on the gateway follows by itself:")
     print_line(f"  COAP_DTLS_CRL={quoted(folder / CRL_FILE)}")
 
 

@@ -15,6 +15,7 @@ from gateway.cli.output import (
     program,
     time_text,
 )
+from gateway.errors import NotFoundError
 from gateway.integrations.debug_mode import mode_at
 from gateway.model import DebugMode, Integration
 from gateway.presentation.event import as_json, shown_in
@@ -32,13 +33,16 @@ def events(
 ) -> None:
     """Show an integration's debug events, the newest last."""
     settings = load_settings()
-    with open_catalogue(settings) as catalogue:
-        subject = catalogue.integration(integration)
     from gateway.storage.events import EventView
 
     with EventView(settings.gateway_data_dir) as view:
         found = view.newest(integration, limit=limit, failed_only=errors)
-    note_what_is_missing([subject], errors=errors)
+    with open_catalogue(settings) as catalogue:
+        try:
+            note_what_is_missing([catalogue.integration(integration)], errors=errors)
+        except NotFoundError:
+            if not found:  # of one that was renamed or deleted there may be some
+                raise
     if format is Format.JSON:
         print_json([as_json(event) for event in found])
         return

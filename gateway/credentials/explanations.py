@@ -114,7 +114,7 @@ TABLE: Final[Mapping[_Key, Explanation]] = {
     ),
     (_SERVER, Alert.CERTIFICATE_REVOKED, None): Explanation(
         "the client certificate was revoked: it stands in a revocation list of the server (COAP_DTLS_CRL)",
-        "use another one: gateway certs client",
+        "use another one: gateway certs client NAME",
     ),
     (_SERVER, Alert.BAD_CERTIFICATE, None): Explanation(
         "the server can't read the client certificate, or its signature is wrong: "

@@ -57,7 +57,7 @@ def load_trust_files(settings: Settings) -> TrustFiles:
     if lists is not None and os.path.isdir(lists):
         crls = _crls_in(lists, findings)
     elif lists is not None:
-        cure = f"set {_CRL} to a PEM or DER file, or a folder of them"
+        cure = f"set {_CRL} to a PEM or DER file, or a folder of them; `gateway certs revoke` makes certs/ca.crl"
         crls = _read_crls(lists, cure)
     files = tuple(path for path in (store, lists) if path is not None)
     return TrustFiles(tuple(dict.fromkeys(anchors)), tuple(crls), files, tuple(findings))

@@ -47,9 +47,9 @@ class TodaysConverters:
         return [StoredReport(integration.name, uplink.received_ms, principal, *report) for report in reports]
 
     def _integration_of(self, uplink: FailedUplink) -> Integration:
-        """The one of that name. Where it was renamed since, the one with the endpoint that the uplink came to."""
+        """The one that the uplink would come to today. Where none has that endpoint, the one of that name."""
         path = uplink.metadata.get(URI, "").partition("?")[0]
-        found = self._by_name.get(uplink.integration) or self._by_path.get(tuple(path.split("/")[1:]))
+        found = self._by_path.get(tuple(path.split("/")[1:])) or self._by_name.get(uplink.integration)
         if found is None:
             missing = f"there is no integration named {uplink.integration} any more, and none with its endpoint"
             raise NotFoundError(f"{missing}; it can be replayed once one has that name")

@@ -295,7 +295,8 @@ def test_a_revoked_client_is_on_a_list_that_the_gateway_reads(cli: Cli) -> None:
     assert checked == b"certs/client-device-1.pem: OK\n"
 
 
-def test_what_was_issued_is_listed_with_its_state(cli: Cli) -> None:
+def test_what_was_issued_is_listed_with_its_state(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COAP_DTLS_CRL", "certs/ca.crl")
     past_s = time.time() - 3 * DAY_S
     Path("certs").mkdir()
     past = CertificateFolder(Path("certs"), past_s)
@@ -347,7 +348,21 @@ def test_a_torn_line_is_told_of(cli: Cli) -> None:
     assert torn.err == ("note: certs/issued.jsonl: passed over is what is torn, or no entry of a certificate: line 2\n")
 
 
-def test_a_serial_number_is_enough_to_revoke(cli: Cli) -> None:
+def test_that_revocations_are_not_in_force_here_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.ok("certs", "client", "device-1")
+    assert cli.ok("certs", "list").err == ""
+    assert "On the server, once, before a restart" in cli.ok("certs", "revoke", "device-1").out
+    told = cli("certs", "list")
+    assert (told.code, told.err.startswith("note: what is revoked is not in force here: set COAP_DTLS_CRL=")) == (
+        0,
+        True,
+    )
+    monkeypatch.setenv("COAP_DTLS_CRL", "certs/ca.crl")
+    cli.ok("certs", "list")
+    assert "goes by it now" in cli.ok("certs", "revoke", "device-1").out
+
+
+def test_a_serial_number_is_enough_to_revoke(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.ok("certs", "client", "device-1")
     serial = f"{certificate('certs/client-device-1.pem').serial_number:x}"
     for file in Path("certs").glob("client-*"):
@@ -356,6 +371,7 @@ def test_a_serial_number_is_enough_to_revoke(cli: Cli) -> None:
     assert out.startswith(f"'device-1', serial number {serial}, is revoked.\n")
     assert variables(out) == {"COAP_DTLS_CRL": "certs/ca.crl"}
     assert "was revoked before" in cli.ok("certs", "revoke", "--serial", serial).out
+    monkeypatch.setenv("COAP_DTLS_CRL", "certs/ca.crl")
     (listed,) = cli.ok("certs", "list", "--format", "json").json
     assert listed["state"] == "revoked"
 

@@ -103,3 +103,10 @@ def test_integration_shows_the_debug_mode_that_is_in_force(meters: Cli, mode: De
     meters.ok("integration", "update", "meters", "--metadata", "a=b")
     again = meters.ok("integration", "show", "meters", "--format", "json").json
     assert again["debug_until_ts"] == shown["debug_until_ts"]
+
+
+def test_events_of_an_integration_that_was_renamed_are_under_its_old_name(meters: Cli) -> None:
+    store(meters, event(1_000))
+    meters.ok("integration", "update", "meters", "--name", "counters")
+    assert [one["ts"] for one in meters.ok("events", "meters", "--format", "json").json] == [1_000]
+    assert meters("events", "others").code == 1

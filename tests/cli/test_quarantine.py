@@ -224,12 +224,12 @@ def test_of_an_integration_that_was_renamed_uplinks_are_found_by_its_endpoint(me
     assert [(one.name, one.integration) for one in waiting_for_thingsboard(meters)] == [("SN-0", "counters")]
 
 
-def test_a_name_counts_more_than_an_endpoint(meters: Cli) -> None:
+def test_the_endpoint_counts_more_than_a_name(meters: Cli) -> None:
     meters.ok("integration", "update", "meters", "--name", "counters", "--routing-key", "k")
     meters.ok("integration", "create", "meters", "--converter", "c", "--routing-key", "other")
     keep(meters, b"SN-1")
     meters.ok("quarantine", "replay", "--all")
-    assert [one.integration for one in waiting_for_thingsboard(meters)] == ["meters"]
+    assert [one.integration for one in waiting_for_thingsboard(meters)] == ["counters"]
 
 
 def test_update_only_keys_hold_for_a_replay_too(meters: Cli) -> None:
