@@ -44,14 +44,20 @@ class IssuedList:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[str, JsonValue] = {}
-        """Those that were shown last, by serial number: as many as a page has at most."""
+        """Those that are shown, by serial number."""
         with panel("Issued to devices"):
             with ui.element("div").classes("bar"):
                 self._search = search_box("Name, serial number or fingerprint", "", in_page(self.restart))
             self._findings = ui.element("div").style("width: 100%")
             columns = (*_COLUMNS, _REVOKE) if session.is_admin else _COLUMNS
             self._table = PagedTable(
-                columns, self._fetch, self._shown, nothing=self._nothing, on_open=self._open, on_act=self._revoke
+                columns,
+                self._fetch,
+                _row,
+                nothing=self._nothing,
+                on_open=self._open,
+                on_act=self._revoke,
+                on_shown=self._keep,
             )
 
     async def restart(self) -> None:
@@ -64,22 +70,15 @@ class IssuedList:
                 problem_note(problem)
 
     async def _fetch(self, after: JsonValue) -> JsonValue:
-        search = typed(self._search)
-        told = await self._session.api.get("/certificates/clients", search=search or None, limit=PAGE, offset=after)
-        if search == typed(self._search):  # a late answer says nothing of what is shown
-            self._findings.clear()
-            with self._findings:
-                for finding in told["findings"]:
-                    note(finding, tone="warn")
-        return told
+        search = typed(self._search) or None
+        return await self._session.api.get("/certificates/clients", search=search, limit=PAGE, offset=after)
 
-    def _shown(self, one: JsonValue) -> Row:
-        """The row of what is shown now, which a late answer is not; only those are known."""
-        self._known.pop(one["serial"], None)
-        self._known[one["serial"]] = one
-        if len(self._known) > PAGE:
-            del self._known[next(iter(self._known))]
-        return _row(one)
+    def _keep(self, told: JsonValue) -> None:
+        self._known = {one["serial"]: one for one in told["items"]}
+        self._findings.clear()
+        with self._findings:
+            for finding in told["findings"]:
+                note(finding, tone="warn")
 
     def _nothing(self) -> None:
         if typed(self._search):
