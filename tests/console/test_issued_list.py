@@ -137,11 +137,18 @@ def test_all_of_the_page_that_is_shown_is_known_and_no_other(client: Client) -> 
 def test_what_another_authority_issued_has_a_badge_and_is_not_to_be_revoked(
     client: Client, state: str, shown: str, stays: bool
 ) -> None:
-    server = SlowServer()
-    with client:
-        issued = IssuedList(server.session)
-        row = issued._shown(certificate(1, state))
-        issued._open("1")
+    async def work() -> JsonValue:
+        server = SlowServer()
+        with client:
+            issued = IssuedList(server.session)
+            showing = asyncio.create_task(issued.restart())
+            (await server.question(0)).set_result(answer(1, state=state))
+            await showing
+            issued._open("1")
+        (table,) = (one for one in client.elements.values() if isinstance(one, ui.table))
+        return table.rows[0]
+
+    row = run(work())
     assert (row["state"], row["stays"]) == (shown, stays)
     buttons = [one.text for one in client.elements.values() if isinstance(one, ui.button)]
     assert ("Revoke it …" in buttons) is not stays
