@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.command_socket import Commands
-from gateway.errors import GatewayError, NotFoundError
+from gateway.errors import GatewayError, NotFoundError, UnavailableError
 from gateway.metrics import DELIVERED_REPORTS_TOTAL, QUARANTINE_DROPPED_TOTAL, Metrics
 from gateway.model import JsonValue, StoredReport
 from gateway.settings import Settings
@@ -164,8 +164,10 @@ class Delivery:
         return {"release": self._release, "sinks": self._tell_of_sinks}
 
     async def follow_catalogue(self) -> None:
-        """Go by what the catalogue says now, when this returns."""
+        """Go by what the catalogue says now, when this returns. Raises UnavailableError where it can't be used."""
         await asyncio.wrap_future(self.do(lambda store: self._look_at_catalogue()))
+        if self._update_only.error:
+            raise UnavailableError(self._update_only.error, hint="see the log")
 
     async def _tell_of_sinks(self, of: JsonValue) -> JsonValue:
         """How the sinks are doing: an array of `SinkStatus.as_json`, the device view first."""

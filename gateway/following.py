@@ -8,7 +8,7 @@ look at once, by two commands:
   taken away is out of force;
 - `follow_files` has them look at certificates, trust stores and revocation lists too.
 
-Both fail with UnavailableError where somebody takes too long, or can't use the catalogue.
+Both fail with UnavailableError where somebody takes too long, or can't use the catalogue or a file.
 """
 
 import asyncio
@@ -38,10 +38,9 @@ class Following:
         }
 
     async def _follow(self, what: Literal["catalogue", "files"]) -> JsonValue:
-        asked = (self._questions.ask(worker, {"follow": what}) for worker in range(self._workers))
-        delivery = asyncio.create_task(self._deliver_by_it())
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        await delivery
+        asked = [self._questions.ask(worker, {"follow": what}) for worker in range(self._workers)]
+        delivery = [self._deliver_by_it()] if what == "catalogue" else []
+        answers = await asyncio.gather(*asked, *delivery, return_exceptions=True)
         for worker, answer in enumerate(answers):
             if isinstance(answer, BaseException):
                 raise answer

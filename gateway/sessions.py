@@ -29,6 +29,9 @@ LIMIT_MAX: Final = 1000
 SEARCH_CHARACTERS: Final = 256
 """Longest search."""
 
+ID_CHARACTERS: Final = 64
+"""More than any session's id has."""
+
 PAUSE_S: Final = 0.002
 """How long a worker has for its devices, between two portions: more than a portion takes."""
 
@@ -112,7 +115,7 @@ class Sessions:
 
     def _worker_of(self, id: str) -> int:
         """The worker in a session's id. Raises NotFoundError where there is no such worker."""
-        worker = id.partition("-")[0]
+        worker = id.partition("-")[0] if len(id) <= ID_CHARACTERS else ""
         if not (worker.isascii() and worker.isdecimal() and len(worker) < 5 and int(worker) < self._workers):
             raise NotFoundError(
                 f"there is no session {id[:64]!r}", hint="gateway session list shows those that there are"

@@ -216,9 +216,9 @@ class Worker:
                 self._catalogue_error = error.message
                 _log.error("the catalogue can't be used, the integrations stay as they were: %s", error.message)
             return
-        self._catalogue_version, self._catalogue_error = version, ""
         self._pipeline.load(integrations, converters)
         self._forget_handlers()
+        self._catalogue_version, self._catalogue_error = version, ""
 
     def _forget_handlers(self) -> None:
         for listener in self._listeners:
@@ -245,6 +245,8 @@ class Worker:
                     self._dtls.refuse_resumption([(bytes.fromhex(tag), end_s) for tag, end_s in message["not_resumed"]])
         except ConnectionError:
             pass
+        except Exception:  # noqa: BLE001  it ends, and its successor can be told again
+            _log.exception("what the supervisor says can't be followed")
         finally:
             stop.set()
 
@@ -267,13 +269,15 @@ class Worker:
     def _follow(self, *, files: bool) -> bool:
         """Go by what catalogue and files are now, not only when it is time to look at them again; whether it does."""
         try:
+            files_are_usable = True
             if files and self._dtls is not None:
                 self._dtls.follow_files()
+                files_are_usable = self._dtls.files_are_usable
             self._follow_catalogue()
         except Exception:  # noqa: BLE001  a bug of ours must not end what has to go on
             _log.exception("not everything could be read anew")
             return False
-        return not self._catalogue_error
+        return files_are_usable and not self._catalogue_error
 
     def _tell_statistics(self, writer: asyncio.StreamWriter) -> None:
         if writer.transport.get_write_buffer_size():

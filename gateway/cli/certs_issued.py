@@ -8,7 +8,7 @@ import typer
 from gateway.cli.certs_folder import Folder, open_folder, quoted
 from gateway.cli.output import Format, FormatOption, print_json, print_line, print_note, print_table, time_text
 from gateway.credentials.choices import CRL_DAYS, CRL_FILE, DAYS_MAX, FOLDER
-from gateway.errors import UsageError
+from gateway.errors import ConfigurationError, UsageError
 from gateway.model import JsonValue
 from gateway.settings import load_settings
 
@@ -31,7 +31,10 @@ def list_(
     if len(issued.certificates) > limit:
         print_note(f"hint: only the first {limit} are listed; --limit lists more, --search fewer")
     if any(one.revoked_ms is not None for one in issued.certificates):
-        unenforced = what_enforces(load_settings(), folder)
+        try:
+            unenforced = what_enforces(load_settings(), folder)
+        except ConfigurationError as error:
+            unenforced = error.message
         if unenforced:
             print_note(f"note: what is revoked is not in force here: {unenforced}")
     shapes = [issued_as_json(*one) for one in issued.certificates[:limit]]

@@ -42,7 +42,7 @@ class Pager:
 
     def restart(self) -> None:
         """Begin anew with the first page."""
-        self._pages = [(0, None)]
+        self._pages, self._following = [(0, None)], (0, None)
 
     async def page(self) -> JsonValue:
         """The page as it is now. None where it was asked for once more meanwhile: the last question counts."""

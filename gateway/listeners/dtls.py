@@ -265,6 +265,11 @@ class DtlsListener:
         """Go by what the catalogue says now. Raises GatewayError where it can't be read."""
         self._go_by_policy(self._policy.follow_catalogue())
 
+    @property
+    def files_are_usable(self) -> bool:
+        """Whether all could be read when they were last followed."""
+        return self._policy.files_are_usable
+
     def follow_files(self) -> None:
         """Go by what certificates and trust store are now."""
         self._go_by_policy(self._policy.follow_files())

@@ -72,6 +72,8 @@ class DtlsPolicy:
         self._trusted = self._credentials.trusted()
         self._trust = trust_policy(settings, self._files, self._trusted)
         self.config = self._make_config()
+        self.files_are_usable = True
+        """Whether all could be read when they were last followed."""
 
     @property
     def findings(self) -> list[str]:
@@ -140,10 +142,12 @@ class DtlsPolicy:
         A file that can't be used is an error in the log, each time; what was in force stays so.
         """
         endings: list[Predicate] = []
+        self.files_are_usable = True
         if stamp_of(_server_paths(self._settings)) != self._server_stamp:
             try:
                 self._server, self._server_stamp = _load_server(self._settings)
             except ConfigurationError as error:
+                self.files_are_usable = False
                 _log.error("the server's certificate stays as it was: %s", error.message)
             else:
                 self.config = self._make_config()
@@ -152,6 +156,7 @@ class DtlsPolicy:
             try:
                 self._files, self._files_stamp = _load_trust(self._settings)
             except ConfigurationError as error:
+                self.files_are_usable = False
                 _log.error("the trust store stays as it was: %s", error.message)
             else:
                 endings.append(self._renew_trust())

@@ -28,7 +28,7 @@ from gateway.metrics import (
 )
 from gateway.model import StoredReport
 from gateway.sinks.news import News
-from gateway.sinks.sink import Record, RefusedRecords, Session, Sink, SinkError, Trouble
+from gateway.sinks.sink import FailedAtRecord, Record, RefusedRecords, Session, Sink, SinkError, Trouble
 from gateway.sinks.status import Pulse
 from gateway.sinks.stream import Portion, SpoolStream
 from gateway.storage.sink_store import Position, SinkStore
@@ -285,7 +285,7 @@ class Handover:
         """Get careful where the connection is lost again and again at the same place."""
         if error.trouble is not Trouble.UNREACHABLE or not self._under_way or self._progress:
             self._losses = 0
-            if error.trouble is Trouble.BUSY and self._under_way:  # it answers, so it closes at none
+            if isinstance(error, FailedAtRecord) and self._under_way:  # to find out, others have to be there
                 self._limit = NO_LIMIT
             return
         self._losses += 1

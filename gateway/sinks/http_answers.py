@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from gateway.sinks.sink import RefusedRecords, SinkError, Trouble
+from gateway.sinks.sink import FailedAtRecord, RefusedRecords, SinkError, Trouble
 
 MOST_RETRY_AFTER_S: Final = 3600.0
 """Longest pause that a receiver can ask for."""
@@ -76,7 +76,7 @@ def check(answer: Answer, start: int, end: int) -> None:
         leads = f", and leads to {answer.location}" if answer.location else ""
         raise SinkError(Trouble.MISCONFIGURED, f"it answers {answer.title}{leads}", hint=_URL_HINT)
     if status >= 500 or status in LATER:
-        raise SinkError(
+        raise (FailedAtRecord if answer.is_failure else SinkError)(
             Trouble.BUSY,
             f"it answers {answer.title}",
             hint=_LATER_HINT,

@@ -65,6 +65,10 @@ class SinkError(UnavailableError):
         """When the receiver asks to come again; None: as the sink's runner thinks fit."""
 
 
+class FailedAtRecord(SinkError):
+    """The receiver fails at the first record that is not confirmed, which says nothing of its connections."""
+
+
 class RefusedRecords(Exception):
     """The receiver will never take some records as they are. Those before are confirmed; nothing is said of the rest.
 

@@ -16,7 +16,8 @@ class UpdateOnlyKeys:
         self._data_dir = data_dir
         self._catalogue: Catalogue | None = None
         self._version = -1
-        self._error = ""
+        self.error = ""
+        """Why the catalogue can't be used; empty where it can."""
         self.current: dict[str, frozenset[str]] = {}
         """Integration → keys; without those whose converters have none."""
 
@@ -27,14 +28,15 @@ class UpdateOnlyKeys:
                 self._catalogue = Catalogue(self._data_dir)
             version = self._catalogue.data_version()
             if version == self._version:
+                self.error = ""
                 return
             integrations, converters = self._catalogue.snapshot()
         except GatewayError as error:
-            if error.message != self._error:
-                self._error = error.message
+            if error.message != self.error:
+                self.error = error.message
                 _log.error("the catalogue can't be used, update-only keys stay as they were: %s", error.message)
             return
-        self._version, self._error = version, ""
+        self._version, self.error = version, ""
         keys = {converter.name: frozenset(converter.update_only_keys) for converter in converters}
         self.current = {one.name: keys[one.converter] for one in integrations if keys[one.converter]}
 

@@ -357,6 +357,10 @@ def test_that_revocations_are_not_in_force_here_is_told(cli: Cli, monkeypatch: p
         0,
         True,
     )
+    monkeypatch.setenv("COAP_BIND_PORT", "abc")
+    told = cli("certs", "list")
+    assert (told.code, "COAP_BIND_PORT" in told.err, "device-1" in told.out) == (0, True, True)
+    monkeypatch.delenv("COAP_BIND_PORT")
     monkeypatch.setenv("COAP_DTLS_CRL", "certs/ca.crl")
     cli.ok("certs", "list")
     assert "goes by it now" in cli.ok("certs", "revoke", "device-1").out

@@ -1,5 +1,6 @@
 """A device whose certificate was issued by the API is kept out by its serial number, while the gateway runs."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ SETTINGS = {
     "COAP_SECURITY_MODE": "MIXED",
     "COAP_DTLS_PEM_CERT": "certs/coapserver.pem",
     "COAP_DTLS_PEM_KEY": "certs/coapserver_key.pem",
-    "COAP_DTLS_TRUST_STORE": "certs/ca.pem",
+    "COAP_DTLS_TRUST_STORE": "trusted.pem",
     "COAP_DTLS_CLIENT_AUTH": "NEEDED",
     "COAP_DTLS_CRL": "certs/ca.crl",
 }
@@ -27,6 +28,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served.command("certs", "server")
     served.command("certs", "client", "somebody")
     served.command("certs", "revoke", "somebody")
+    shutil.copy(served.folder / "certs" / "ca.pem", served.folder / "trusted.pem")
     served.add_integration("named", NAMED, "--security-mode", "DTLS", "--routing-key", "named")
     served.start()
     yield served
@@ -57,3 +59,18 @@ def test_a_certificate_of_the_api_is_revoked_by_its_serial_number(served: Served
     eventually(lambda: "kept-2" in devices(served), "what was accepted is in the view")
     states = {one["name"]: one["state"] for one in served.json("certs", "list")}
     assert states == {"localhost": "valid", "somebody": "revoked", "lost": "revoked", "kept": "valid"}
+
+
+def test_where_the_gateway_can_not_follow_that_is_said(served: Served) -> None:
+    api = served.script()
+    assert api.post("/api/v1/certificates/clients", json={"name": "lost"}).status_code == 201
+    (lost,) = api.get("/api/v1/certificates/clients").json()["items"][:1]
+    trusted = served.folder / "trusted.pem"
+    whole = trusted.read_bytes()
+    trusted.write_bytes(whole[: len(whole) // 2])
+    revoked = api.post(f"/api/v1/certificates/clients/{lost['serial']}/revoke").json()
+    assert (revoked["state"], revoked["in_force"]) == ("revoked", False)
+    assert "worker 0 can't follow" in revoked["hint"]
+    trusted.write_bytes(whole)
+    again = api.post(f"/api/v1/certificates/clients/{lost['serial']}/revoke").json()
+    assert (again["already"], again["in_force"], again["hint"]) == (True, True, "")

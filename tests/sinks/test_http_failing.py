@@ -316,3 +316,41 @@ def test_from_the_spool_to_the_quarantine(first_portion: int, tmp_path: Path, mo
     assert all(reason.startswith("500 Internal Server Error (") for _, reason in quarantined)
     # Some came twice; each has come after those before it.
     assert list(dict.fromkeys(reversed(kept))) == [name for name in reversed(names) if name not in bad]
+
+
+def test_being_busy_now_and_then_ends_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that resets the connection at one report, and is busy at times, is found out all the same."""
+    for pause in ("FIRST_PAUSE_S", "LONGEST_PAUSE_S", "SEARCH_PAUSE_S"):
+        monkeypatch.setattr(runner, pause, 0.001)
+    posts = 0
+
+    def give(posted: Posted) -> web.StreamResponse:
+        nonlocal posts
+        if posted.body == b"[]":
+            return web.Response()
+        posts += 1
+        if posts % 10 == 0:
+            return web.Response(status=429)
+        if any(one["deviceName"] == "SN-0" for one in json.loads(posted.body)):
+            for transport in receivers[0].connections:
+                assert isinstance(transport, asyncio.Transport)
+                transport.abort()
+        return web.Response()
+
+    receivers: list[Receiver] = []
+
+    async def scenario() -> list[str]:
+        async with receiving(give) as at:
+            receivers.append(at)
+            running = Running(tmp_path, sink_for(at.url))  # type: ignore[arg-type]
+            running.commit(0, 1000)
+            running.start()
+            try:
+                async with asyncio.timeout(30):
+                    while running.runner.waiting().uplinks:
+                        await asyncio.sleep(0.01)
+            finally:
+                await asyncio.to_thread(running.stop)
+            return [name for name, _ in running.quarantined]
+
+    assert asyncio.run(scenario()) == ["SN-0"]
