@@ -22,6 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tests.ports import free_tcp_port
+
 from .dtls.certificates import DAY_S, Issued, Options, authority, device, server
 from .mqtt_sessions import Contract
 
@@ -29,13 +31,6 @@ HOST: Final = "127.0.0.1"
 _WHERE: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 """Debian has Mosquitto where only root's PATH leads."""
 _PATIENCE_S: Final = 10.0
-
-
-def free_tcp_port() -> int:
-    """A TCP port that nobody holds now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 def listens(port: int) -> bool:

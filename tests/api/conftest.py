@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.harness import PATIENCE_S, Gateway, eventually, free_tcp_port
+from tests.e2e.harness import PATIENCE_S, Gateway, eventually
+from tests.ports import free_tcp_port
 
 LISTENS = "the REST API is at"
 

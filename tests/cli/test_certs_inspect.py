@@ -13,7 +13,7 @@ from gateway.credentials.issuing import Authority, issue_crl, revocation_of
 from tests.cli.conftest import Cli
 from tests.credentials.stores import cert_pem, key_pem, openssl, write
 from tests.dtls.certificates import DAY_S, Issued, Options, authority, device, server
-from tests.e2e.harness import free_port
+from tests.ports import free_port
 
 NOW_S = time.time()
 VALID = Options(not_before_s=NOW_S - DAY_S, not_after_s=NOW_S + 100 * DAY_S)

@@ -10,14 +10,13 @@ import pytest
 
 from gateway.supervisor import LOCK_FILE
 from tests.cli.conftest import Cli
+from tests.ports import free_port
 
 
 @pytest.fixture
 def port(cli: Cli) -> int:
     """A free port, which the settings name."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("0.0.0.0", 0))
-        found: int = probe.getsockname()[1]
+    found = free_port("0.0.0.0")
     cli.set(COAP_BIND_PORT=str(found))
     return found
 

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.credentials.keyfile import KeyFile
 from tests.cli.conftest import Cli
 from tests.dtls.certificates import DAY_S, Issued, Options, authority, crl, server
-from tests.e2e.harness import free_port
 from tests.e2e.secure import validity, write_certificate, write_key
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from gateway.cli import check_sinks
 from gateway.operations.sinks import wanted_sinks
 from gateway.settings import Settings
 from gateway.supervisor import LOCK_FILE
-from tests.brokers import Broker, BrokerOptions, Certificates, free_tcp_port
+from tests.brokers import Broker, BrokerOptions, Certificates
 from tests.cli.conftest import Cli
 from tests.cli.test_spool import answering, told
-from tests.e2e.harness import free_port
 from tests.mqtt_packets import NOT_AUTHORIZED
+from tests.ports import free_port, free_tcp_port
 from tests.scripted_mqtt import ScriptedServer
 
 SERVER_BUSY = 0x89

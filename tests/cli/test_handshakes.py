@@ -17,7 +17,7 @@ from gateway.dtls.suites import BY_NAME
 from gateway.errors import UnavailableError, UsageError
 from tests.dtls.certificates import DAY_S, Issued, KeyKind, Options, authority, server
 from tests.interop.loop import HOST, serving
-from tests.interop.process import free_port
+from tests.ports import free_port
 
 NOW_S = time.time()
 

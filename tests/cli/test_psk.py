@@ -12,7 +12,8 @@ from gateway.integrations.identity import writable_by
 from gateway.model import Principal
 from gateway.storage.catalogue import Catalogue
 from tests.cli.conftest import Cli
-from tests.interop.process import free_port, running, wait_until_bound
+from tests.interop.process import running, wait_until_bound
+from tests.ports import free_port
 
 HEX = bytes(range(16)).hex()
 

@@ -11,6 +11,7 @@ import aiocoap.resource
 import pytest
 
 from tests.cli.conftest import Cli
+from tests.ports import free_port
 
 
 class Endpoint(aiocoap.resource.Resource):  # type: ignore[misc]
@@ -44,9 +45,7 @@ class Server:
 
     def __init__(self) -> None:
         self.endpoint = Endpoint()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"coap://127.0.0.1:{self.port}/i/k"
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()

@@ -23,7 +23,8 @@ from gateway.dtls.tickets import TicketKeys
 from tests.cli.conftest import Cli, Result
 from tests.interop.credentials import PSK_IDENTITY, PSK_KEY, SERVER_NAME, Credentials, make_credentials
 from tests.interop.loop import HOST, Loop, calling, serving
-from tests.interop.process import Process, free_port, running, wait_until_bound
+from tests.interop.process import Process, running, wait_until_bound
+from tests.ports import free_port
 
 PSK = ("--psk-identity", PSK_IDENTITY, "--psk-key", PSK_KEY.decode())
 TEXT = ("--text", "SN-001,default,temperature,25.7")

@@ -25,9 +25,9 @@ from gateway.storage.devices import DeviceStore
 from gateway.storage.spool import find_spools
 from gateway.storage.spool_reader import SpoolReader
 from gateway.supervisor import exclusive
-from tests.brokers import free_tcp_port
 from tests.cli.conftest import Cli
 from tests.mqtt_sessions import judge
+from tests.ports import free_tcp_port
 from tests.scripted_mqtt import Ignore, ScriptedServer
 from tests.sinks.records import ids_in
 from tests.sinks.spools import Spools, failed, stored

@@ -24,8 +24,9 @@ from gateway.dtls.witness import Stage
 from gateway.listeners import dtls_client
 from tests.dtls.certificates import DAY_S, Issued, Options, authority, crl, device, new_key, server
 from tests.interop.loop import serving
-from tests.interop.process import free_port, running, wait_until_bound
+from tests.interop.process import running, wait_until_bound
 from tests.listeners.dtls_rig import alert, cookie, failure_of, old_server_hello, scripted
+from tests.ports import free_port
 
 Serving = Callable[[], AbstractContextManager[int]]
 

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 DEMO = Path(__file__).parents[2] / "scripts" / "demo"
 TEXT = b"SN-001,default,temperature,25.7,humidity,69\n"
 JSON = b'{"deviceName": "SN-001", "deviceType": "default", "temperature": 25.7, "humidity": 69}'
 BINARY = bytes.fromhex("534e2d30303164656661756c7432352e373639")
 PATIENCE_S = 20.0
+START_S = 60.0
+"""How long a gateway may take to start: it makes its files, on a disk that other tests write to as well."""
 
 
 def eventually(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -26,21 +30,6 @@ def eventually(condition: Callable[[], object], what: str, patience_s: float = P
     while not condition():
         assert time.monotonic() < deadline_s, f"waited {patience_s} s in vain: {what}"
         time.sleep(0.02)
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A UDP port that nobody holds now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
-
-
-def free_tcp_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody holds now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Gateway:
@@ -100,7 +89,7 @@ class Gateway:
         seen = self.log.count("listens on")
         self.launch()
         workers = int(self.environment["GATEWAY_WORKERS"])
-        eventually(lambda: self.log.count("listens on") >= seen + workers, f"the workers listen: {self.log}")
+        eventually(lambda: self.log.count("listens on") >= seen + workers, "the workers listen", START_S)
 
     def launch(self) -> None:
         """Start it without waiting."""

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.model import Code, Role
 from gateway.operations.users import add_user, create_token
 from gateway.storage.catalogue import Catalogue
+from tests.ports import free_tcp_port
 
 from .dtls_device import Device, psk_config
 from .harness import JSON, Gateway, coap_client, eventually
@@ -28,9 +28,7 @@ class Http:
     """A script with an admin's token."""
 
     def __init__(self, gateway: Gateway) -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = sock.getsockname()[1]
+        port = free_tcp_port()
         gateway.environment |= {"GATEWAY_HTTP_ENABLED": "true", "GATEWAY_HTTP_BIND_PORT": str(port)}
         with Catalogue(gateway.data_dir) as catalogue:
             add_user(catalogue, "ada", Role.ADMIN, None)

@@ -10,7 +10,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from .harness import PATIENCE_S, eventually, free_port, free_tcp_port
+from tests.ports import free_port, free_tcp_port
+
+from .harness import PATIENCE_S, eventually
 
 ROOT = Path(__file__).parents[2]
 

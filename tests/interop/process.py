@@ -4,14 +4,13 @@ import contextlib
 import os
 import re
 import selectors
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .loop import HOST, PATIENCE_S
+from .loop import PATIENCE_S
 
 PEERS = Path(__file__).parent / "peers"
 """Scripts around libraries: a client or a server of each."""
@@ -96,13 +95,6 @@ def running_script(name: str, *arguments: object) -> Iterator[Process]:
     """A peer of `peers/`, in this Python. Warnings of its libraries are not ours."""
     with running(sys.executable, "-W", "ignore", PEERS / f"{name}.py", *arguments) as process:
         yield process
-
-
-def free_port() -> int:
-    """A UDP port that nobody holds now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_bound(port: int) -> None:

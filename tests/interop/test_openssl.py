@@ -11,11 +11,12 @@ from gateway.dtls.events import HandshakeCompleted
 from gateway.dtls.suites import CipherSuite
 from gateway.dtls.tickets import TicketKeys
 from tests.dtls.certificates import KeyKind
+from tests.ports import free_port
 
 from .credentials import KEYS, PSK_IDENTITY, PSK_KEY, SERVER_NAME
 from .loop import serving
 from .matrix import Case, Lab
-from .process import Process, free_port, running
+from .process import Process, running
 from .tries import (
     CCM_8,
     ECDHE_PSK,

@@ -13,11 +13,12 @@ from gateway.dtls.suites import BY_NAME, Aead, CipherSuite, KeyExchange
 from gateway.dtls.tickets import TicketKeys
 from gateway.model import Code, Principal
 from tests.dtls.certificates import KeyKind
+from tests.ports import free_port
 
 from .credentials import KEY_NAMES, PSK_PRINCIPAL, SERVER_NAME
 from .loop import Loop, calling, serving
 from .matrix import Case, Lab, Row
-from .process import Process, free_port, running, running_script, wait_until_bound
+from .process import Process, running, running_script, wait_until_bound
 
 ECDHE_PSK = CipherSuite(
     0xCCAC, "ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", KeyExchange.ECDHE_PSK, Aead.CHACHA20_POLY1305

@@ -19,6 +19,7 @@ from gateway.listeners import dtls_client
 from gateway.listeners.dtls_client import DtlsClient
 from tests.interop.credentials import SERVER_NAME, Credentials, make_credentials
 from tests.interop.loop import HOST, PATIENCE_S, serving
+from tests.ports import free_port
 
 from .dtls_rig import alert, cookie, failure_of, scripted
 
@@ -142,10 +143,7 @@ def test_a_silent_server_is_waited_for_until_the_time_is_over(credentials: Crede
 
 
 def test_a_closed_port_is_told_at_once(credentials: Credentials) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    error = failure_of(port, credentials.client())
+    error = failure_of(free_port(), credentials.client())
     assert (error.failure.speaker, error.failure.reason) == (Speaker.SYSTEM, "Connection refused")
     assert "COAP_SECURITY_MODE=MIXED" in error.hint
 

@@ -20,9 +20,10 @@ from gateway.sinks import mqtt
 from gateway.sinks.registry import make_sinks
 from gateway.sinks.sink import RefusedRecords, SinkError, Trouble
 from gateway.sinks.thingsboard import make
-from tests.brokers import Broker, BrokerOptions, Certificates, Checker, free_tcp_port
+from tests.brokers import Broker, BrokerOptions, Certificates, Checker
 from tests.mqtt_packets import BAD_CREDENTIALS, NOT_AUTHORIZED, SERVER_UNAVAILABLE, V5
 from tests.mqtt_sessions import ATTRIBUTES, RPC
+from tests.ports import free_tcp_port
 from tests.scripted_mqtt import ScriptedServer
 
 from .records import CountingHost, Taken, record, records, settings_of
