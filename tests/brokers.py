@@ -1,5 +1,6 @@
 """The real Mosquitto, on a port of its own, and a subscriber that holds what it gets to ThingsBoard's contract."""
 
+import contextlib
 import ipaddress
 import os
 import shutil
@@ -31,6 +32,7 @@ HOST: Final = "127.0.0.1"
 _WHERE: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 """Debian has Mosquitto where only root's PATH leads."""
 _PATIENCE_S: Final = 10.0
+_RESEND_S: Final = 0.5
 
 
 def listens(port: int) -> bool:
@@ -165,10 +167,13 @@ class Broker:
         self._process.send_signal(signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(_PATIENCE_S)
-            self._process = None
+        process, self._process = self._process, None
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while process is not None and process.poll() is None:
+            assert time.monotonic() < deadline_s, f"Mosquitto does not end: {self.log}"
+            process.send_signal(number)  # again: one that comes while it starts, it forgets
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_RESEND_S)
 
     def _configuration(self) -> list[str]:
         options = self.options
