@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
@@ -13,13 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from gateway.api_process import ApiProcess, welcome_first_user
 from gateway.binding import bind_http_socket, bind_worker_sockets, raise_file_limit
 from gateway.children import Restarts, ending, start, wait_for_end
 from gateway.command_socket import HasCommands, serving
 from gateway.delivery import Delivery
+from gateway.durable import lock
 from gateway.errors import ConfigurationError, UsageError
 from gateway.event_keeper import EventKeeper
 from gateway.figures import Figures
@@ -99,18 +99,18 @@ def exclusive(data_dir: Path) -> Iterator[None]:
     cure = "set GATEWAY_DATA_DIR to a folder that this user can write and that has room, or change its owner"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(data_dir / LOCK_FILE, "a+", encoding="ascii") as lock:
-            if not _lock(lock):
-                lock.seek(0)
+        with open(data_dir / LOCK_FILE, "a+", encoding="ascii") as file:
+            if not lock(file.fileno(), patience_s=LOCK_PATIENCE_S):
+                file.seek(0)
                 raise ConfigurationError(
-                    f"another gateway (process {lock.read().strip() or 'unknown'}) runs on {data_dir}",
+                    f"another gateway (process {file.read().strip() or 'unknown'}) runs on {data_dir}",
                     hint="stop it, or give this one a folder of its own with GATEWAY_DATA_DIR",
                 )
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             # Held by the descriptor alone: leaving the block here must not take the errors of what follows for ours.
-            held = os.dup(lock.fileno())
+            held = os.dup(file.fileno())
     except OSError as error:
         raise ConfigurationError(
             f"the data directory {data_dir} can't be written: {error.strerror}", hint=cure
@@ -119,19 +119,6 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
-
-
-def _lock(file: TextIO) -> bool:
-    deadline_s = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
 
 
 def _warn_of_unreachable(settings: Settings, catalogue: Catalogue) -> None:

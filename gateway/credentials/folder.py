@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from gateway.credentials import issuing, writing
 from gateway.credentials.choices import CRL_FILE, KeyType, Purpose
@@ -22,7 +21,6 @@ from gateway.credentials.pem import PemNames, load_identity, read_certificates
 from gateway.credentials.register import Entry, Register, authority_fingerprint, entry_of
 from gateway.credentials.revocations import add_to_own_list, read_own_list, revoked_since
 from gateway.dtls.keyexchange import PrivateKey, PublicKey
-from gateway.dtls.trust_certificates import facts_of
 from gateway.errors import ConfigurationError, NotFoundError, UsageError
 
 AUTHORITY, SERVER = "ca", "coapserver"
@@ -212,7 +210,7 @@ class CertificateFolder:
         Raises UsageError for a certificate that the authority has not issued.
         """
         authority = self._authority_that_issues()
-        if not _issued_by(certificate, authority.certificate):
+        if not issuing.is_issued_by(certificate, authority.certificate):
             raise self._foreign(repr(certificate.subject.rfc4514_string()))
         return self._revoke(authority, certificate.serial_number, days)
 
@@ -282,7 +280,7 @@ class CertificateFolder:
         return self._write(Issued(change, *self._files(stem), chain, key, encrypted, reason))
 
     def _reason_to_renew(self, there: Issued, authority: Authority) -> str:
-        if not _issued_by(there.certificate, authority.certificate):
+        if not issuing.is_issued_by(there.certificate, authority.certificate):
             return ""  # not ours to renew
         if self._expired(there.certificate):
             return "it had expired"
@@ -314,7 +312,7 @@ class CertificateFolder:
 
     def _check_authority(self, there: Issued, options: Options, name: str | None) -> None:
         where, other = repr(str(self.authority_file)), "another authority goes to another folder: --folder F"
-        if not _may_issue(there.certificate):
+        if not issuing.may_issue(there.certificate):
             raise ConfigurationError(f"{where} is no CA's certificate", hint=other)
         found = issuing.common_name(there.certificate)
         if name is not None and name != found:
@@ -378,7 +376,7 @@ def _check_as_wanted(
     found = issuing.common_name(there.certificate)
     has = {name.lower() for name in issuing.alternative_names(there.certificate)}
     lacking = [name for name in names if str(issuing.alternative_name(name).value).lower() not in has]
-    if not _issued_by(there.certificate, authority.certificate):
+    if not issuing.is_issued_by(there.certificate, authority.certificate):
         problem = "is not issued by the authority in its folder"
     elif common_name is not None and common_name != found:
         problem = f"is the certificate of {found!r}"
@@ -391,16 +389,3 @@ def _check_as_wanted(
     else:
         return
     raise ConfigurationError(f"{str(there.certificate_file)!r} {problem}", hint="replace it, and its key: --renew")
-
-
-def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
-
-
-def _may_issue(certificate: x509.Certificate) -> bool:
-    facts = facts_of(certificate)
-    return facts.is_ca and (facts.key_usage is None or facts.key_usage.key_cert_sign)

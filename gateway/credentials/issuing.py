@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from gateway.credentials.choices import KeyType
 from gateway.dtls.keyexchange import PrivateKey, PublicKey
+from gateway.dtls.trust_certificates import facts_of
 from gateway.errors import ConfigurationError, UsageError
 
 COMMON_NAME_CHARACTERS_MAX = 64
@@ -294,3 +296,18 @@ def _hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | None:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return None
     return hashes.SHA384() if kind_of(key) is KeyType.P384 else hashes.SHA256()
+
+
+def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority has signed a certificate, by name and signature."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def may_issue(certificate: x509.Certificate) -> bool:
+    """Whether a certificate is a CA's, and its key usage, if it has one, lets it sign others (RFC 5280 §4.2.1.3)."""
+    facts = facts_of(certificate)
+    return facts.is_ca and (facts.key_usage is None or facts.key_usage.key_cert_sign)

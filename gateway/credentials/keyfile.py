@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from gateway.credentials.files import read_file
+from gateway.durable import sync_folder
 from gateway.errors import ConfigurationError
 
 KEY_BYTES: Final = 32
@@ -99,7 +100,7 @@ def _make(path: Path) -> None:
             os.link(aside, path)
         finally:
             os.unlink(aside)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         if not os.path.lexists(path):  # it was a folder on the way
             raise ConfigurationError(
@@ -107,12 +108,3 @@ def _make(path: Path) -> None:
             ) from None
     except OSError as error:
         raise ConfigurationError(f"key file {path} can't be made: {error.strerror}", hint=_PLACE_HINT) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder's entries survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

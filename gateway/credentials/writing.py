@@ -1,10 +1,8 @@
 """Writing certificates, keys and keystores: whole or not at all, and a key never readable by others for a moment."""
 
 import errno
-import fcntl
 import os
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gateway.dtls.keyexchange import PrivateKey
+from gateway.durable import lock, sync_folder
 from gateway.errors import ConfigurationError, UnavailableError
 
 PUBLIC_MODE = 0o644
@@ -33,8 +32,6 @@ FOLDER_MODE = 0o700
 
 LOCK_PATIENCE_S = 5.0
 """How long another command may be at a folder before that is said. A certificate takes a second at most."""
-
-_PAUSE_S = 0.01
 
 
 @contextmanager
@@ -51,7 +48,10 @@ def locked_folder(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> Itera
     except OSError as error:
         raise _unwritable(folder, error) from None
     try:
-        _lock(descriptor, folder, patience_s)
+        if not lock(descriptor, patience_s=patience_s):
+            raise UnavailableError(
+                f"another command writes to the folder {folder} now", hint="try again when it is done"
+            )
         yield
     finally:
         os.close(descriptor)
@@ -130,7 +130,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
                 file.flush()
                 os.fsync(descriptor)
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -150,30 +150,6 @@ def _append(descriptor: int, line: bytes) -> None:
         with suppress(OSError):
             os.ftruncate(descriptor, size)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that a new name is there after a power cut as well."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path, patience_s: float) -> None:
-    deadline_s = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline_s:
-                raise UnavailableError(
-                    f"another command writes to the folder {folder} now", hint="try again when it is done"
-                ) from None
-            time.sleep(_PAUSE_S)
-        else:
-            return
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:

@@ -17,6 +17,7 @@ from gateway.dtls.alerts import DecodeError
 from gateway.dtls.association import Association
 from gateway.dtls.connection_ids import shard_of
 from gateway.dtls.state import open_state, seal_state
+from gateway.durable import sync_folder
 
 _NAME = re.compile(r"sessions-(\d{1,3})-of-(\d{1,3})\.state")
 _TIME_BYTES = 8
@@ -50,7 +51,7 @@ class SessionFiles:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        self._sync_folder()
+        sync_folder(self._data_dir)
 
     def take(self, position: Position) -> tuple[int, bytes] | None:
         """When a worker's sessions were saved, and their state; it is not there any more. Raises OSError."""
@@ -60,7 +61,7 @@ class SessionFiles:
         except FileNotFoundError:
             return None
         path.unlink()
-        self._sync_folder()
+        sync_folder(self._data_dir)
         return int.from_bytes(content[:_TIME_BYTES], "big"), content[_TIME_BYTES:]
 
     def key(self, saved_ms: int) -> bytes:
@@ -103,10 +104,3 @@ class SessionFiles:
 
     def _path(self, position: Position) -> Path:
         return self._data_dir / f"sessions-{position.worker}-of-{position.workers}.state"
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._data_dir, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

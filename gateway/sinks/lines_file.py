@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from gateway.durable import sync_folder
 from gateway.sinks.sink import SinkError, Taken, Trouble
 
 FILE_MODE: Final = 0o600
@@ -151,7 +152,7 @@ class LinesFile:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 hint = "name a file, or - for standard output"
                 raise SinkError(Trouble.MISCONFIGURED, f"{self._path}: is no regular file", hint=hint)
-            _sync_folder(folder)
+            sync_folder(folder)
         except BaseException:
             os.close(descriptor)
             raise
@@ -211,12 +212,3 @@ class LinesFile:
             hint = "set GATEWAY_JSONL_SINK_PATH to the name of a file"
             return SinkError(Trouble.MISCONFIGURED, message, hint=hint)
         return SinkError(Trouble.UNREACHABLE, message, hint="see whether its disk is there and sound")
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that a new name is there after a power cut as well."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
